@@ -1,0 +1,122 @@
+/**
+ * What the daemon tells over its control socket: the shapes shared by the daemon, the commands and the tests. Field names are
+ * outside behaviour, so they are spelled as operators and scripts read them.
+ */
+import type { Line } from './line.ts'
+import type { Pulse } from './liveness.ts'
+import type { SessionState } from './session-calendar.ts'
+
+export type FeedState = 'ACTIVE' | 'SUSPECT' | 'SWITCHED' | 'GAP' | 'CLOSED' | 'KILLED'
+
+/** Where a line's session stands; one word per thing an operator can act on. */
+export type LineState =
+  | 'off'
+  | 'connecting'
+  | 'logging-in'
+  | 'logged-in'
+  | 'subscribing'
+  | 'streaming'
+  | 'waiting'
+  | 'latched'
+  | 'failed'
+
+export interface LineStatus {
+  state: LineState
+  /** One sentence: why the line is in this state. */
+  detail: string
+  bridge_pid: number | null
+  connected: boolean
+  logged_in: boolean
+  expected: number
+  subscribed: number
+  refused: number
+  pulse: Pulse
+  pulse_reason: string
+  last_tick_age_ms: number | null
+  /** Masked to the last three characters. */
+  account: string | null
+  front: string | null
+  first_arrivals: number
+  rate_limit_hits: number
+  login_attempts: number
+  disconnects: number
+}
+
+export interface TickTotals {
+  accepted: number
+  duplicate: number
+  stale: number
+  invalid: number
+  off_session: number
+}
+
+export interface ExchangeCoverage {
+  exchange: string
+  expected: number
+  subscribed: number
+  refused: number
+  ticked: number
+  session_state: SessionState
+}
+
+export interface FailoverRecord {
+  at: string
+  from: Line
+  to: Line
+  reason: string
+  detect_ms: number | null
+  decide_ms: number | null
+  first_tick_ms: number | null
+  coverage_restored_ms: number | null
+  gap_ms: number | null
+  lost: number | null
+  duplicates: number | null
+}
+
+export interface FeedStatus {
+  schema: 'feed-supervisor/status/1'
+  pid: number
+  host: string
+  version: string
+  profile: string
+  adapter: string
+  window: 'day' | 'night'
+  trading_day: string
+  session_state: SessionState
+  market_time: string
+  serving_line: Line
+  epoch: number
+  feed_state: FeedState
+  /** True once coverage on the serving line is at or above the threshold and journal and control socket work. */
+  ready: boolean
+  /** One sentence: what is still missing, or `ready`. */
+  ready_detail: string
+  started_at: string
+  uptime_ms: number
+  coverage_ratio: number
+  tick_coverage_ratio: number
+  expected_total: number
+  subscribed_total: number
+  ticked_total: number
+  refused_contracts: string[]
+  exchanges: ExchangeCoverage[]
+  lines: { primary: LineStatus; backup: LineStatus | null }
+  ticks: TickTotals
+  throughput_mps: number
+  latency_ms_p99: number | null
+  rss_bytes: number
+  journal: {
+    records: number
+    bytes: number
+    last_sequence: number
+    synced_sequence: number
+    lost: number
+    state: 'writing' | 'failing'
+    recovery: string | null
+  }
+  bus: { kind: 'none' | 'nats'; backlog: number; connected: boolean }
+  failover: { automatic: boolean; state: string; detail: string; last: FailoverRecord | null }
+  /** Fingerprint of the configuration the daemon runs with, secrets excluded; `start` and `plan` compare it. */
+  config_fingerprint: string
+  warnings: string[]
+}
