@@ -1,0 +1,43 @@
+// Bundles every executable into dist/, dependencies included: a timer's command then loads a few files instead of hundreds, and the
+// package installs with nothing to download. Chunks are shared, and what a command rarely needs stays behind a dynamic import.
+import { existsSync, readFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+
+const entries = {
+  'start-live-env': 'src/apps/start-live-env.ts',
+  'full-feed-subscription': 'src/apps/full-feed-subscription.ts',
+  'check-feed-health': 'src/apps/check-feed-health.ts',
+  'validate-env': 'src/apps/validate-env.ts',
+  'sim-bridge': 'src/apps/sim-bridge.ts',
+  'replay-bridge': 'src/apps/replay-bridge.ts',
+  bench: 'test/bench/bench.ts',
+}
+const present = Object.fromEntries(Object.entries(entries).filter(([, file]) => existsSync(`${root}/${file}`)))
+
+await rm(`${root}/dist`, { recursive: true, force: true })
+await build({
+  absWorkingDir: root,
+  entryPoints: present,
+  outdir: 'dist',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20.19',
+  minifySyntax: true,
+  minifyWhitespace: true,
+  keepNames: false,
+  sourcemap: false,
+  legalComments: 'none',
+  logLevel: 'warning',
+  define: { __VERSION__: JSON.stringify(version) },
+  // CommonJS dependencies inside the bundle still call require for Node's own modules.
+  banner: {
+    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+  },
+})
