@@ -1,7 +1,7 @@
 // Bundles every executable into dist/, dependencies included: a timer's command then loads a few files instead of hundreds, and the
 // package installs with nothing to download. Chunks are shared, and what a command rarely needs stays behind a dynamic import.
 import { existsSync, readFileSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
@@ -19,8 +19,8 @@ const entries = {
 }
 const present = Object.fromEntries(Object.entries(entries).filter(([, file]) => existsSync(`${root}/${file}`)))
 
-await rm(`${root}/dist`, { recursive: true, force: true })
-await build({
+const { metafile } = await build({
+  metafile: true,
   absWorkingDir: root,
   entryPoints: present,
   outdir: 'dist',
@@ -41,3 +41,8 @@ await build({
     js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
   },
 })
+
+// Only what this build did not write goes, so that a command started meanwhile still finds its chunks.
+const written = new Set(Object.keys(metafile.outputs).map((file) => file.replace(/^dist\//, '')))
+for (const file of await readdir(`${root}/dist`))
+  if (!written.has(file)) await rm(`${root}/dist/${file}`, { recursive: true })

@@ -1,0 +1,301 @@
+/**
+ * Which tick of the two lines is news? CTP numbers nothing, so the identity of a tick is what it says: exchange time, cumulative volume
+ * and the top of the book. Within a trading day neither time nor volume ever goes back, so per instrument the last accepted tick and
+ * the few books seen at its very time and volume decide: older is stale, seen is a duplicate, everything else is news, whichever line
+ * brings it first.
+ *
+ * Turnover is no part of the identity: brokers' back-ends compute CZCE's in two ways, so one tick would look like two. Leaving it out
+ * tells all recorded rows apart just as well (docs/benchmarks.md).
+ *
+ * State is typed arrays over instrument slots, because this runs for every tick of both lines.
+ */
+import { INSTRUMENTS_MAX } from './instrument-table.ts'
+import type { LineIndex } from './line.ts'
+import { eventTimeMs, TICK_AT, TICK_F64, type TickViews, updateSecondOfDay } from './tick.ts'
+
+/** Small integers instead of names on the hot path; OUTCOME_NAMES gives the metric label. */
+export const Outcome = { accepted: 0, duplicate: 1, stale: 2, invalid: 3, offSession: 4 } as const
+export type Outcome = (typeof Outcome)[keyof typeof Outcome]
+export const OUTCOME_NAMES = ['accepted', 'duplicate', 'stale', 'invalid', 'off_session'] as const
+
+export interface ArbitrationPolicy {
+  /** A stamp further ahead of the receive time is no tick of this market. */
+  aheadMaxMs: number
+  /** A tick older than this when it arrives is a snapshot of the past, not a sign of life. */
+  freshMs: number
+  /** Cumulative volume may grow by this much at once ... */
+  volumeStepMax: number
+  /** ... and by this much more for each second since the last accepted tick. */
+  volumePerSecondMax: number
+  volumeMax: number
+  /** Ticks in a row, from each line, that contradict a slot's volume before the slot is taken for poisoned. */
+  contradictionsToReset: number
+  /** The same when the other line is down and can't confirm. */
+  contradictionsToResetAlone: number
+}
+
+export const DEFAULT_ARBITRATION: ArbitrationPolicy = {
+  aheadMaxMs: 3_000,
+  freshMs: 60_000,
+  // The busiest contracts trade some five million lots a day, at most some ten thousand in a snapshot interval.
+  volumeStepMax: 1_000_000,
+  volumePerSecondMax: 50_000,
+  volumeMax: 1_000_000_000,
+  contradictionsToReset: 3,
+  contradictionsToResetAlone: 20,
+}
+
+/** What the arbiter needs of the market calendar; LiveSessions is one. */
+export interface SessionsView {
+  isLive(productIndex: number, eventMs: number): boolean
+  tradingDay(ms: number): number
+}
+
+/** Doubles of a book: open interest, last price, best bid and ask, their volumes. */
+const BOOK = 6
+/** CZCE sent up to four updates within one second and volume; twice that leaves room for a burst. */
+const BOOKS_SEEN = 8
+
+export class Arbiter {
+  /** The last accepted tick, by slot. Day 0: none yet. */
+  readonly day = new Int32Array(INSTRUMENTS_MAX)
+  readonly eventMs = new Float64Array(INSTRUMENTS_MAX)
+  readonly volume = new Float64Array(INSTRUMENTS_MAX)
+  /** CLOCK_MONOTONIC at the vendor callback of the last accepted tick. */
+  readonly acceptedMonotonicMs = new Float64Array(INSTRUMENTS_MAX)
+
+  /** Of the tick classified last. */
+  lastEventMs = 0
+  lastTradingDay = 0
+  /** The tick classified last was accepted because its slot had been poisoned. */
+  lastReset = false
+  /** How far the tick classified last came behind the other line, NaN when that can't be told. */
+  lastBehindMs = Number.NaN
+
+  readonly #policy: ArbitrationPolicy
+  readonly #sessions: SessionsView
+  readonly #books = new Float64Array(INSTRUMENTS_MAX * BOOKS_SEEN * BOOK)
+  readonly #booksSeen = new Uint8Array(INSTRUMENTS_MAX)
+  readonly #offEventMs = new Float64Array(INSTRUMENTS_MAX).fill(Number.NEGATIVE_INFINITY)
+  readonly #offVolume = new Float64Array(INSTRUMENTS_MAX)
+  readonly #offBook = new Float64Array(INSTRUMENTS_MAX * BOOK)
+  /** By line and slot: the next tick is the snapshot that the front pushes after a subscription. */
+  readonly #snapshotDue = [new Uint8Array(INSTRUMENTS_MAX), new Uint8Array(INSTRUMENTS_MAX)] as const
+  readonly #contradictions = [new Uint8Array(INSTRUMENTS_MAX), new Uint8Array(INSTRUMENTS_MAX)] as const
+  readonly #book = new Float64Array(BOOK)
+
+  constructor(sessions: SessionsView, policy: ArbitrationPolicy = DEFAULT_ARBITRATION) {
+    this.#sessions = sessions
+    this.#policy = policy
+  }
+
+  /** The line has just asked for the instrument: the front answers with its last known state, however old. */
+  expectSnapshot(line: LineIndex, slot: number): void {
+    this.#snapshotDue[line][slot] = 1
+  }
+
+  /**
+   * Classifies the tick record at byte `at` and, when it is news, makes it the slot's state.
+   * @param alone the other line delivers nothing at present, so nobody can confirm that a slot is poisoned
+   */
+  classify(line: LineIndex, slot: number, productIndex: number, views: TickViews, at: number, alone: boolean): Outcome {
+    this.lastReset = false
+    this.lastBehindMs = Number.NaN
+    const receivedMs = views.f64[(at + TICK_AT.receivedWallMs) >> 3] ?? 0
+    const volume = views.i32[(at + TICK_AT.volume) >> 2] ?? -1
+    const isSnapshot = this.#snapshotDue[line][slot] === 1
+    if (isSnapshot) this.#snapshotDue[line][slot] = 0
+
+    const eventMs = this.#dateTick(views, at, receivedMs, isSnapshot)
+    this.lastEventMs = eventMs
+    if (Number.isNaN(eventMs) || volume < 0 || volume > this.#policy.volumeMax) return Outcome.invalid
+    this.#readBook(views, at)
+    if (!this.#bookIsSane(slot, volume)) return Outcome.invalid
+
+    this.lastTradingDay = this.#sessions.tradingDay(eventMs)
+    const isLive = receivedMs - eventMs <= this.#policy.freshMs && this.#sessions.isLive(productIndex, eventMs)
+    if (!isLive) return this.#classifyOffSession(slot, eventMs, volume)
+    return this.#classifyLive(
+      line,
+      slot,
+      eventMs,
+      volume,
+      views.f64[(at + TICK_AT.receivedMonotonicMs) >> 3] ?? 0,
+      alone,
+    )
+  }
+
+  /** Event time of the record, NaN when it is malformed or lies ahead of the market clock. */
+  #dateTick(views: TickViews, at: number, receivedMs: number, isSnapshot: boolean): number {
+    const secondOfDay = updateSecondOfDay(views.u8, at)
+    const millisecond = views.i32[(at + TICK_AT.updateMillisec) >> 2] ?? -1
+    if (secondOfDay < 0 || millisecond < 0 || millisecond > 999) return Number.NaN
+    const eventMs = eventTimeMs(secondOfDay, millisecond, receivedMs)
+    if (eventMs - receivedMs <= this.#policy.aheadMaxMs) return eventMs
+    // 14:59:59 received at 08:50 is yesterday's close when it is the snapshot after subscribing, and nonsense at any other time.
+    return isSnapshot ? eventMs - 86_400_000 : Number.NaN
+  }
+
+  #readBook(views: TickViews, at: number): void {
+    const { f64, i32 } = views
+    const start = at >> 3
+    const book = this.#book
+    book[0] = f64[start + TICK_F64.OpenInterest] ?? Number.NaN
+    book[1] = f64[start + TICK_F64.LastPrice] ?? Number.NaN
+    book[2] = f64[start + TICK_F64.BidPrice1] ?? Number.NaN
+    book[3] = f64[start + TICK_F64.AskPrice1] ?? Number.NaN
+    book[4] = i32[(at + TICK_AT.bidVolumes) >> 2] ?? 0
+    book[5] = i32[(at + TICK_AT.askVolumes) >> 2] ?? 0
+  }
+
+  /** Infinite prices and negative volumes never come from an exchange, and a traded contract does not lose its last price again. */
+  #bookIsSane(slot: number, volume: number): boolean {
+    const book = this.#book
+    const last = book[1] ?? 0
+    if (Math.abs(last) >= 1e300 || Math.abs(book[2] ?? 0) >= 1e300 || Math.abs(book[3] ?? 0) >= 1e300) return false
+    if ((book[4] ?? 0) < 0 || (book[5] ?? 0) < 0) return false
+    if (!Number.isNaN(last) || volume === 0 || this.day[slot] === 0) return true
+    return Number.isNaN(this.#books[slot * BOOKS_SEEN * BOOK + 1] ?? 0)
+  }
+
+  #classifyLive(
+    line: LineIndex,
+    slot: number,
+    eventMs: number,
+    volume: number,
+    receivedMonotonicMs: number,
+    alone: boolean,
+  ): Outcome {
+    const slotDay = this.day[slot] ?? 0
+    if (this.lastTradingDay < slotDay) return Outcome.stale
+    if (this.lastTradingDay > slotDay) return this.#accept(slot, eventMs, volume, receivedMonotonicMs, false)
+
+    const slotEventMs = this.eventMs[slot] ?? 0
+    const slotVolume = this.volume[slot] ?? 0
+    if (eventMs < slotEventMs || volume < slotVolume) {
+      // Exchange stamps are common to both lines, so the distance in stamps and in arrivals add up to the delay of this line.
+      this.lastBehindMs = receivedMonotonicMs - (this.acceptedMonotonicMs[slot] ?? 0) + slotEventMs - eventMs
+      if (eventMs <= slotEventMs) return Outcome.stale
+      return this.#contradict(line, slot, eventMs, volume, receivedMonotonicMs, alone)
+    }
+    if (eventMs === slotEventMs && volume === slotVolume) {
+      if (this.#bookWasSeen(slot)) {
+        this.lastBehindMs = receivedMonotonicMs - (this.acceptedMonotonicMs[slot] ?? 0)
+        return Outcome.duplicate
+      }
+      return this.#accept(slot, eventMs, volume, receivedMonotonicMs, true)
+    }
+    const { volumeStepMax, volumePerSecondMax } = this.#policy
+    if (volume - slotVolume > volumeStepMax + ((eventMs - slotEventMs) / 1000) * volumePerSecondMax)
+      return Outcome.invalid
+    return this.#accept(slot, eventMs, volume, receivedMonotonicMs, false)
+  }
+
+  /**
+   * Time went on while the volume fell below what was accepted: either this tick is wrong or the accepted one was. When both lines
+   * go on saying so, the accepted one was, and keeping it would make the rest of the day stale.
+   */
+  #contradict(
+    line: LineIndex,
+    slot: number,
+    eventMs: number,
+    volume: number,
+    receivedMonotonicMs: number,
+    alone: boolean,
+  ): Outcome {
+    const { contradictionsToReset, contradictionsToResetAlone } = this.#policy
+    const mine = Math.min(255, (this.#contradictions[line][slot] ?? 0) + 1)
+    this.#contradictions[line][slot] = mine
+    const others = this.#contradictions[line === 0 ? 1 : 0][slot] ?? 0
+    const confirmed = mine >= contradictionsToReset && others >= contradictionsToReset
+    if (!confirmed && !(alone && mine >= contradictionsToResetAlone)) return Outcome.stale
+    this.lastReset = true
+    return this.#accept(slot, eventMs, volume, receivedMonotonicMs, false)
+  }
+
+  #accept(slot: number, eventMs: number, volume: number, receivedMonotonicMs: number, isTwin: boolean): Outcome {
+    if (!isTwin) {
+      this.day[slot] = this.lastTradingDay
+      this.eventMs[slot] = eventMs
+      this.volume[slot] = volume
+      this.#booksSeen[slot] = 0
+      this.#contradictions[0][slot] = 0
+      this.#contradictions[1][slot] = 0
+    }
+    this.acceptedMonotonicMs[slot] = receivedMonotonicMs
+    const seen = this.#booksSeen[slot] ?? 0
+    this.#books.set(this.#book, (slot * BOOKS_SEEN + (seen % BOOKS_SEEN)) * BOOK)
+    // Counts on beyond the ring's size, so that the oldest book is the one overwritten; stays within a byte.
+    this.#booksSeen[slot] = seen + 1 < 2 * BOOKS_SEEN ? seen + 1 : BOOKS_SEEN
+    return Outcome.accepted
+  }
+
+  #bookWasSeen(slot: number): boolean {
+    const held = Math.min(this.#booksSeen[slot] ?? 0, BOOKS_SEEN)
+    const first = slot * BOOKS_SEEN * BOOK
+    for (let i = 0; i < held; i++) {
+      if (sameBook(this.#books, first + i * BOOK, this.#book)) return true
+    }
+    return false
+  }
+
+  /**
+   * Journalled once, so that the instrument's snapshot is up to date, and never taken for a sign of life: the snapshot pushed after
+   * subscribing, order entry of the auction, settlement rows long after the close.
+   */
+  #classifyOffSession(slot: number, eventMs: number, volume: number): Outcome {
+    if (this.day[slot] !== 0) {
+      const isSameMoment = eventMs === this.eventMs[slot] && volume === this.volume[slot]
+      if (isSameMoment && this.#bookWasSeen(slot)) return Outcome.duplicate
+      const isOlder = eventMs < (this.eventMs[slot] ?? 0) || this.lastTradingDay < (this.day[slot] ?? 0)
+      if (isOlder) return Outcome.stale
+    }
+    const offEventMs = this.#offEventMs[slot] ?? 0
+    if (eventMs < offEventMs) return Outcome.stale
+    if (
+      eventMs === offEventMs &&
+      volume === this.#offVolume[slot] &&
+      sameBook(this.#offBook, slot * BOOK, this.#book)
+    ) {
+      return Outcome.duplicate
+    }
+    this.#offEventMs[slot] = eventMs
+    this.#offVolume[slot] = volume
+    this.#offBook.set(this.#book, slot * BOOK)
+    return Outcome.offSession
+  }
+
+  /** Puts back what an earlier process accepted last (from checkpoint and journal), so that a first snapshot is not taken for news. */
+  restore(slot: number, tick: RestoredTick): void {
+    this.#book.set(tick.book)
+    if (tick.offSession) {
+      this.#offEventMs[slot] = tick.eventMs
+      this.#offVolume[slot] = tick.volume
+      this.#offBook.set(this.#book, slot * BOOK)
+      return
+    }
+    const isTwin =
+      this.day[slot] === tick.tradingDay && this.eventMs[slot] === tick.eventMs && this.volume[slot] === tick.volume
+    this.lastTradingDay = tick.tradingDay
+    this.#accept(slot, tick.eventMs, tick.volume, 0, isTwin)
+  }
+}
+
+export interface RestoredTick {
+  tradingDay: number
+  eventMs: number
+  volume: number
+  offSession: boolean
+  /** Open interest, last price, bid price, ask price, bid volume, ask volume. */
+  book: ArrayLike<number>
+}
+
+function sameBook(books: Float64Array, start: number, book: Float64Array): boolean {
+  for (let i = 0; i < BOOK; i++) {
+    const a = books[start + i] ?? 0
+    const b = book[i] ?? 0
+    // NaN stands for "no price" and equals itself here.
+    if (a !== b && !(Number.isNaN(a) && Number.isNaN(b))) return false
+  }
+  return true
+}
