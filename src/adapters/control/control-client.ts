@@ -1,0 +1,142 @@
+/**
+ * What the commands ask of a running daemon: the control socket of contract section 4 with a deadline on every question. Something
+ * that the daemon declines is an answer and comes back as a value; not reaching it at all is a Failure.
+ */
+import { Failure, type Problem } from '#domain/failure.ts'
+import type { Line } from '#domain/line.ts'
+import type { FailoverRecord, FeedStatus } from '#domain/status.ts'
+import { type ExchangeFailure, exchange, type HttpRequest } from './http-exchange.ts'
+import {
+  parseFailover,
+  parseHealth,
+  parseRefusal,
+  parseStatus,
+  parseSubscribed,
+  parseSubscriptions,
+  type SubscribeOutcome,
+  type SubscriptionList,
+  type TransmittedHealth,
+} from './parse-answers.ts'
+
+export interface HealthQuestion {
+  mode: 'dry-run' | 'enforce' | 'audit'
+  coverageThreshold?: number
+  lagWarningSeconds?: number
+  lagCriticalSeconds?: number
+}
+
+export interface SubscribeOrder {
+  symbols?: readonly string[]
+  line?: Line
+  only?: 'missing' | 'stalled'
+}
+
+export type ServingLineCommand = 'failover' | 'failback' | 'pause' | 'resume' | 'kill'
+export interface ServingLineOrder {
+  command: ServingLineCommand
+  line?: Line
+  reason: string
+}
+
+/** `status` is the HTTP status: 409 and 503 are about the feed's state, 400 about the question. */
+export interface Refusal {
+  kind: 'refused'
+  status: number
+  problem: Problem
+}
+export type Answer<Body> = { kind: 'done'; body: Body } | Refusal
+
+export interface ControlClient {
+  readonly socketPath: string
+  status(): Promise<FeedStatus>
+  health(question: HealthQuestion): Promise<TransmittedHealth>
+  subscriptions(): Promise<SubscriptionList>
+  subscribe(order: SubscribeOrder): Promise<Answer<SubscribeOutcome>>
+  servingLine(order: ServingLineOrder): Promise<Answer<FailoverRecord | null>>
+  shutdown(reason: string): Promise<Answer<null>>
+}
+
+export interface ControlClientOptions {
+  socketPath: string
+  /** For questions that are answered from memory. */
+  timeoutMs?: number
+  /** For orders that the daemon answers when the feed has followed: subscribing, moving the serving line. */
+  orderTimeoutMs?: number
+  signal?: AbortSignal
+}
+
+const QUESTION_TIMEOUT_MS = 3_000
+const ORDER_TIMEOUT_MS = 30_000
+
+/** Every method throws an ExchangeFailure when the daemon cannot be reached, and the signal's reason when aborted. */
+export function controlClient(options: ControlClientOptions): ControlClient {
+  const { socketPath, signal, timeoutMs = QUESTION_TIMEOUT_MS, orderTimeoutMs = ORDER_TIMEOUT_MS } = options
+  const call = async <Body>(
+    request: Pick<HttpRequest, 'method' | 'path' | 'body' | 'timeoutMs'>,
+    parse: (body: unknown) => Body | null,
+  ): Promise<Answer<Body>> => {
+    const { status, body } = await exchange({ ...request, socketPath, ...(signal && { signal }) })
+    const value = parseJson(body, request.path)
+    if (status >= 400) return { kind: 'refused', status, problem: parseRefusal(value, status) }
+    const parsed = parse(value)
+    if (parsed === null) throw foreignAnswer(request.path)
+    return { kind: 'done', body: parsed }
+  }
+  const ask = async <Body>(path: string, parse: (body: unknown) => Body | null): Promise<Body> => {
+    const answer = await call({ method: 'GET', path, timeoutMs }, parse)
+    if (answer.kind === 'refused') throw refusalFailure(answer)
+    return answer.body
+  }
+  const order = <Body>(path: string, body: unknown, parse: (body: unknown) => Body | null) =>
+    call({ method: 'POST', path, body, timeoutMs: orderTimeoutMs }, parse)
+
+  return {
+    socketPath,
+    status: () => ask('/v1/status', parseStatus),
+    health: (question) => ask(`/v1/health?${healthQuery(question)}`, parseHealth),
+    subscriptions: () => ask('/v1/subscriptions', parseSubscriptions),
+    subscribe: (body) => order('/v1/subscribe', body, parseSubscribed),
+    servingLine: async (body) => {
+      const answer = await order('/v1/serving-line', body, parseFailover)
+      return answer.kind === 'refused' ? answer : { kind: 'done', body: answer.body.failover }
+    },
+    shutdown: async (reason) => {
+      const answer = await order('/v1/shutdown', { reason }, () => true)
+      return answer.kind === 'refused' ? answer : { kind: 'done', body: null }
+    },
+  }
+}
+
+/** True for the failures that mean "there is no daemon", as opposed to one that does not answer. */
+export function isNotRunning(error: unknown): boolean {
+  return error instanceof Failure && error.kind === 'not-running'
+}
+
+/** A refused order as a thrown failure, for callers that have no use for the difference. */
+export function refusalFailure({ problem }: Refusal): Failure {
+  return new Failure(problem.name, problem.message, problem.remedy)
+}
+
+function healthQuery(question: HealthQuestion): string {
+  const query = new Map<string, string>([['mode', question.mode]])
+  if (question.coverageThreshold !== undefined) query.set('coverage_threshold', String(question.coverageThreshold))
+  if (question.lagWarningSeconds !== undefined) query.set('lag_warning', String(question.lagWarningSeconds))
+  if (question.lagCriticalSeconds !== undefined) query.set('lag_critical', String(question.lagCriticalSeconds))
+  return [...query].map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join('&')
+}
+
+function parseJson(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw foreignAnswer(path)
+  }
+}
+
+function foreignAnswer(path: string): ExchangeFailure {
+  return new Failure(
+    'control-broken',
+    `the answer to ${path.split('?', 1).join('')} is not in the form this version understands`,
+    'See that the daemon and this command are of the same version; start-live-env restart makes them so.',
+  )
+}

@@ -1,0 +1,119 @@
+/**
+ * The daemon's answers, from unknown JSON to their types. Both ends come from one package, so the marks of each shape are checked
+ * (schema, the fields that decisions read) and the rest is taken at its word.
+ */
+import type { Problem } from '#domain/failure.ts'
+import type { Line } from '#domain/line.ts'
+import type { FailoverRecord, FeedStatus } from '#domain/status.ts'
+
+/** The health report as it travels; #domain/health.ts makes it. Only what the commands read is spelled out here. */
+export interface TransmittedHealth {
+  schema: string
+  generated_at: string
+  mode: string
+  profile: string
+  window: string
+  trading_day: string
+  session_state: string
+  serving_line: Line
+  verdict: 'OK' | 'WARNING' | 'CRITICAL' | 'UNKNOWN'
+  exit_code: number
+  coverage_ratio: number
+  tick_coverage_ratio: number
+  expected_total: number
+  subscribed_total: number
+  ticked_total: number
+  missing_contracts: string[]
+  refused_contracts: string[]
+  stalled_contracts: StalledContract[]
+  throughput_mps: number
+  latency_ms_p99: number | null
+  remediation: Remediation
+  warnings: string[]
+  errors: string[]
+  [further: string]: unknown
+}
+
+export interface StalledContract {
+  symbol: string
+  exchange: string
+  line: Line
+  lag_seconds: number | null
+  severity: 'warning' | 'critical'
+  evidence: string
+}
+
+export interface Remediation {
+  attempts: number
+  requested: number
+  recovered: number
+  rate_limit_events: number
+}
+
+export interface SubscriptionList {
+  subscriptions: { symbol: string; exchange: string; last_tick_at: string | null; refused: boolean }[]
+  generated_at: string
+}
+
+export interface SubscribeOutcome {
+  accepted: number
+  rejected: { symbol: string; reason: string }[]
+  batches: number
+}
+
+export function parseStatus(value: unknown): FeedStatus | null {
+  return hasSchema(value, 'feed-supervisor/status/1') ? (value as unknown as FeedStatus) : null
+}
+
+export function parseHealth(value: unknown): TransmittedHealth | null {
+  if (!isRecord(value) || typeof value['schema'] !== 'string') return null
+  const { verdict, exit_code: exitCode } = value
+  // These two decide what a monitoring system is told, so they are believed only when they are what they should be.
+  const known = verdict === 'OK' || verdict === 'WARNING' || verdict === 'CRITICAL' || verdict === 'UNKNOWN'
+  return known && typeof exitCode === 'number' && exitCode >= 0 && exitCode <= 3
+    ? (value as unknown as TransmittedHealth)
+    : null
+}
+
+export function parseSubscriptions(value: unknown): SubscriptionList | null {
+  return isRecord(value) && Array.isArray(value['subscriptions']) ? (value as unknown as SubscriptionList) : null
+}
+
+export function parseSubscribed(value: unknown): SubscribeOutcome | null {
+  if (!isRecord(value)) return null
+  return {
+    accepted: countOf(value['accepted']),
+    rejected: Array.isArray(value['rejected']) ? (value['rejected'] as SubscribeOutcome['rejected']) : [],
+    batches: countOf(value['batches']),
+  }
+}
+
+export function parseFailover(value: unknown): { failover: FailoverRecord | null } | null {
+  if (!isRecord(value)) return null
+  const { failover } = value
+  return { failover: isRecord(failover) ? (failover as unknown as FailoverRecord) : null }
+}
+
+export function parseRefusal(value: unknown, status: number): Problem {
+  const error = isRecord(value) && isRecord(value['error']) ? value['error'] : {}
+  const { kind, message, remedy } = error
+  return {
+    name: typeof kind === 'string' ? kind : `http-${status}`,
+    message: typeof message === 'string' ? message : `the daemon answered with status ${status}`,
+    remedy: typeof remedy === 'string' ? remedy : 'Look at the end of the daemon log.',
+  }
+}
+
+/** Older answers may list what they accepted instead of counting it. */
+function countOf(value: unknown): number {
+  if (Array.isArray(value)) return value.length
+  return typeof value === 'number' ? value : 0
+}
+
+function hasSchema(value: unknown, schema: string): boolean {
+  return isRecord(value) && value['schema'] === schema
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

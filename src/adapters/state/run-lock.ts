@@ -1,0 +1,120 @@
+/**
+ * One holder at a time per state directory and purpose. The lock is a Linux abstract unix socket named after the directory's real
+ * path: the kernel frees it the moment its holder dies, so no crash leaves a stale lock behind. Whoever connects to it is told who
+ * holds it, so that a refusal can name the other run.
+ */
+import { createHash } from 'node:crypto'
+import { realpath } from 'node:fs/promises'
+import { connect, createServer, type Server } from 'node:net'
+import { Failure } from '#domain/failure.ts'
+
+/** `run`: a start-live-env command that changes things. `daemon`: the feed daemon itself. */
+export type LockPurpose = 'run' | 'daemon'
+
+export interface LockHolder {
+  pid: number
+  command: string
+  /** ISO 8601. */
+  since: string
+}
+
+export interface HeldLock {
+  /** Safe to call twice. */
+  release(): Promise<void>
+}
+
+/** `by` is null when the holder is alive but does not answer in time: stopped, or too busy. */
+export type LockAttempt = { kind: 'held'; lock: HeldLock } | { kind: 'taken'; by: LockHolder | null }
+
+const ANSWER_DEADLINE_MS = 500
+const ANSWER_BYTES_MAX = 4096
+
+/**
+ * Takes the lock of an existing state directory, or tells who has it. Never waits for the holder to let go. The lock alone does not
+ * keep the process alive.
+ */
+export async function takeLock(stateDir: string, purpose: LockPurpose, holder: LockHolder): Promise<LockAttempt> {
+  const name = await lockName(stateDir, purpose)
+  // A holder that lets go between our two looks leaves neither lock nor answer; a second try then settles it.
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const server = await tryListen(name, holder)
+    if (server !== null) return { kind: 'held', lock: { release: () => close(server) } }
+    const answer = await askHolder(name)
+    if (answer !== 'gone') return { kind: 'taken', by: answer }
+  }
+  return { kind: 'taken', by: null }
+}
+
+/** Who holds the lock now: null when nobody does, 'silent' when the holder does not answer in time. */
+export async function lockHolder(stateDir: string, purpose: LockPurpose): Promise<LockHolder | 'silent' | null> {
+  const answer = await askHolder(await lockName(stateDir, purpose))
+  return answer === 'gone' ? null : (answer ?? 'silent')
+}
+
+async function lockName(stateDir: string, purpose: LockPurpose): Promise<string> {
+  const path = await realpath(stateDir).catch((cause: unknown) => {
+    throw new Failure(
+      'state-dir',
+      `the state directory ${stateDir} cannot be reached`,
+      'Create it, or name another one with --state-dir.',
+      cause,
+    )
+  })
+  // The leading NUL puts the name into the abstract namespace; a hash keeps it within the 108 bytes of a socket name.
+  return `\0feed-supervisor-${purpose}:${createHash('sha256').update(path).digest('hex')}`
+}
+
+function tryListen(name: string, holder: LockHolder): Promise<Server | null> {
+  const answer = `${JSON.stringify(holder)}\n`
+  return new Promise((resolve, reject) => {
+    const server = createServer((socket) => {
+      socket.on('error', () => socket.destroy()) // A caller that hangs up early is no concern of the holder.
+      socket.end(answer)
+      socket.unref()
+    })
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE') resolve(null)
+      else reject(new Failure('lock', `the lock cannot be taken: ${error.message}`, 'Run this on Linux.', error))
+    })
+    server.listen(name, () => resolve(server.unref()))
+  })
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve())
+  })
+}
+
+function askHolder(name: string): Promise<LockHolder | null | 'gone'> {
+  return new Promise((resolve) => {
+    const socket = connect(name)
+    let text = ''
+    const settle = (answer: LockHolder | null | 'gone') => {
+      clearTimeout(deadline)
+      socket.destroy()
+      resolve(answer)
+    }
+    const deadline = setTimeout(() => settle(null), ANSWER_DEADLINE_MS)
+    socket.setEncoding('utf8')
+    socket.on('data', (chunk: string) => {
+      text += chunk
+      if (text.length > ANSWER_BYTES_MAX) settle(null)
+    })
+    socket.on('end', () => settle(parseHolder(text)))
+    socket.on('error', (error: NodeJS.ErrnoException) => settle(error.code === 'ECONNREFUSED' ? 'gone' : null))
+  })
+}
+
+function parseHolder(text: string): LockHolder | null {
+  try {
+    const value: unknown = JSON.parse(text)
+    if (typeof value !== 'object' || value === null) return null
+    if (!('pid' in value && 'command' in value && 'since' in value)) return null
+    const { pid, command, since } = value
+    if (typeof pid !== 'number' || typeof command !== 'string' || typeof since !== 'string') return null
+    return { pid, command, since }
+  } catch {
+    return null // Some other program's socket of the same name: held, by we do not know whom.
+  }
+}
