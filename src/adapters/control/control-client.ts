@@ -101,7 +101,8 @@ export function controlClient(options: ControlClientOptions): ControlClient {
       return answer.kind === 'refused' ? answer : { kind: 'done', body: answer.body.failover }
     },
     shutdown: async (reason) => {
-      const answer = await order('/v1/shutdown', { reason }, () => true)
+      // Answered before the draining begins, so a daemon that does not answer soon does not listen at all.
+      const answer = await call({ method: 'POST', path: '/v1/shutdown', body: { reason }, timeoutMs }, () => true)
       return answer.kind === 'refused' ? answer : { kind: 'done', body: null }
     },
   }

@@ -1,0 +1,218 @@
+/**
+ * The daemon as a plain process of this machine: started in a session of its own so that a closing terminal does not take it along,
+ * ended by asking first, then SIGTERM, then SIGKILL. Nothing restarts it when it dies; that is what the other supervisors are for.
+ */
+import { spawn } from 'node:child_process'
+import { closeSync, fstatSync, openSync, readFileSync, readSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { type Clock, sleep } from '#clock.ts'
+import { Failure } from '#domain/failure.ts'
+import type { ControlClient } from '../control/control-client.ts'
+import { lockHolder } from '../state/run-lock.ts'
+import { commandLine, familyOf, identify, isAlive, type ProcessIdentity, signalProcess } from './process-identity.ts'
+import type { DaemonEnd, DaemonLaunch, StartedDaemon, StopOutcome, StopPlan, Supervisor } from './supervisor.ts'
+
+export interface LocalSupervisorOptions {
+  stateDir: string
+  /** What to run before the launch's own arguments: the interpreter and the daemon's script. */
+  program: readonly [string, ...string[]]
+  control: ControlClient
+  clock: Clock
+}
+
+const CONSOLE_TAIL_BYTES = 16_384
+const LOOK_EVERY_MS = 50
+/** A bridge ends by itself when the daemon's end of its stdin closes. */
+const BRIDGE_GRACE_MS = 1_000
+
+export function localSupervisor(options: LocalSupervisorOptions): Supervisor {
+  return {
+    kind: 'local',
+    start: (launch) => startDaemon(options, launch),
+    find: async () => (await findDaemon(options))?.pid ?? null,
+    stop: (plan, signal) => stopDaemon(options, plan, signal),
+  }
+}
+
+async function startDaemon(options: LocalSupervisorOptions, launch: DaemonLaunch): Promise<StartedDaemon> {
+  const console = await openConsole(options.stateDir)
+  const [interpreter, ...script] = options.program
+  const child = spawn(interpreter, [...script, ...launch.args], {
+    detached: true,
+    env: launch.env,
+    stdio: ['ignore', console.fd, console.fd],
+  })
+  closeSync(console.fd)
+  const ended = new Promise<DaemonEnd>((resolve) => {
+    child.once('exit', (code, signal) =>
+      resolve(code === null ? { kind: 'killed', signal: signal ?? 'SIGKILL' } : { kind: 'exited', code }),
+    )
+  })
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve)
+    child.once('error', (cause) =>
+      reject(new Failure('spawn', `the daemon cannot be started: ${cause.message}`, 'Reinstall the package.', cause)),
+    )
+  })
+  const pid = child.pid ?? 0
+  rememberDaemon(options.stateDir, pid)
+  return { pid, ended, lastWords: (lines) => lastLines(console.path, lines), letGo: () => child.unref() }
+}
+
+/** The daemon's stdout and stderr. Its log proper is elsewhere; this file catches what ends a process before or beside its log. */
+async function openConsole(stateDir: string): Promise<{ fd: number; path: string }> {
+  const path = join(stateDir, 'logs', 'daemon-console.log')
+  try {
+    await mkdir(join(stateDir, 'logs'), { recursive: true, mode: 0o700 })
+    rmSync(`${path}.1`, { force: true })
+    try {
+      renameSync(path, `${path}.1`)
+    } catch {
+      // The first start has no predecessor to keep.
+    }
+    return { fd: openSync(path, 'a', 0o600), path }
+  } catch (cause) {
+    throw new Failure('console', `${path} cannot be written`, 'Make the state directory writable for this user.', cause)
+  }
+}
+
+function lastLines(path: string, count: number): string[] {
+  let fd: number
+  try {
+    fd = openSync(path, 'r')
+  } catch {
+    return [] // Somebody removed the log: there are no last words to show, and that is all it means.
+  }
+  try {
+    const { size } = fstatSync(fd)
+    const tail = Buffer.alloc(Math.min(size, CONSOLE_TAIL_BYTES))
+    const read = readSync(fd, tail, 0, tail.length, size - tail.length)
+    const lines = tail.toString('utf8', 0, read).split('\n')
+    return lines.filter((line) => line.trim() !== '').slice(-count)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/**
+ * The daemon's process by the first witness that knows: the daemon itself, its lock, the note made when it was started. The last one
+ * finds a daemon that is stopped or hangs before it has a socket.
+ */
+async function findDaemon(options: LocalSupervisorOptions): Promise<ProcessIdentity | null> {
+  const { stateDir, control } = options
+  const pid = await control.status().then(
+    (status) => status.pid,
+    () => null,
+  )
+  if (pid !== null) return ownProcess(options, pid)
+  const holder = await lockHolder(stateDir, 'daemon')
+  if (holder !== null && holder !== 'silent') return ownProcess(options, holder.pid)
+  const noted = rememberedDaemon(stateDir)
+  return noted !== null && isAlive(noted) ? noted : null
+}
+
+/** A daemon in a container tells the pid it has in there; out here that number is somebody else's. */
+function ownProcess({ program }: LocalSupervisorOptions, pid: number): ProcessIdentity {
+  const identity = identify(pid)
+  const script = basename(program.at(-1) ?? program[0])
+  if (identity !== null && commandLine(pid).includes(script)) return identity
+  throw new Failure(
+    'unstoppable',
+    `the daemon says that it is process ${pid}, which on this machine is no ${script}`,
+    'It runs in a container or under another process namespace: stop it there.',
+  )
+}
+
+async function stopDaemon(options: LocalSupervisorOptions, plan: StopPlan, signal?: AbortSignal) {
+  const daemon = await findDaemon(options)
+  if (daemon === null) {
+    const noted = rememberedDaemon(options.stateDir)
+    const left = noted === null ? [] : await endOrphans(familyOf(noted).filter(isBridge))
+    return { outcome: 'not-running' as const, pid: null, orphans: left }
+  }
+  const family = new Map(familyOf(daemon).map((child) => [child.pid, child]))
+  const outcome = await endDaemon(options, daemon, plan, signal, () => {
+    // Bridges may have been replaced while the daemon drained.
+    for (const child of familyOf(daemon)) family.set(child.pid, child)
+  })
+  for (const child of familyOf(daemon)) family.set(child.pid, child)
+  const orphans = await endOrphans([...family.values()])
+  forgetDaemon(options.stateDir)
+  return { outcome, pid: daemon.pid, orphans }
+}
+
+async function endDaemon(
+  { control, clock }: LocalSupervisorOptions,
+  daemon: ProcessIdentity,
+  plan: StopPlan,
+  signal: AbortSignal | undefined,
+  beforeKill: () => void,
+): Promise<StopOutcome> {
+  const asked = await control.shutdown(plan.reason).then(
+    (answer) => answer.kind === 'done',
+    () => false, // It hangs, or is too busy to hear; the signals do not need its cooperation.
+  )
+  // The daemon drains on the first demand and cuts everything on the second, whichever way they come.
+  if (!asked) signalProcess(daemon, 'SIGTERM')
+  if (await gone(daemon, plan.drainMs, clock, signal)) return 'drained'
+  signalProcess(daemon, 'SIGTERM')
+  if (await gone(daemon, plan.signalMs, clock)) return 'terminated'
+  beforeKill()
+  signalProcess(daemon, 'SIGKILL')
+  if (await gone(daemon, plan.signalMs, clock)) return 'killed'
+  throw new Failure(
+    'unstoppable',
+    `process ${daemon.pid} did not end within ${plan.signalMs / 1000} s of SIGKILL`,
+    'It waits for a disk or network file system; look at dmesg and stop it by hand.',
+  )
+}
+
+/** Whether the process ended in time. An abort of the signal only shortens the wait. */
+async function gone(process: ProcessIdentity, withinMs: number, clock: Clock, signal?: AbortSignal): Promise<boolean> {
+  const deadline = clock.monotonicMs() + withinMs
+  while (isAlive(process)) {
+    if (clock.monotonicMs() >= deadline || signal?.aborted) return false
+    await sleep(LOOK_EVERY_MS)
+  }
+  return true
+}
+
+async function endOrphans(family: readonly ProcessIdentity[]): Promise<{ pid: number; command: string }[]> {
+  for (let waited = 0; waited < BRIDGE_GRACE_MS && family.some(isAlive); waited += LOOK_EVERY_MS) {
+    await sleep(LOOK_EVERY_MS)
+  }
+  const orphans = family.filter(isAlive).map((orphan) => ({ identity: orphan, command: commandLine(orphan.pid) }))
+  for (const { identity } of orphans) signalProcess(identity, 'SIGKILL')
+  return orphans.map(({ identity, command }) => ({ pid: identity.pid, command }))
+}
+
+function isBridge(process: ProcessIdentity): boolean {
+  return commandLine(process.pid).includes('-bridge')
+}
+
+function notePath(stateDir: string): string {
+  return join(stateDir, 'daemon.json')
+}
+
+function rememberDaemon(stateDir: string, pid: number): void {
+  const identity = identify(pid)
+  if (identity !== null) writeFileSync(notePath(stateDir), `${JSON.stringify(identity)}\n`, { mode: 0o600 })
+}
+
+function forgetDaemon(stateDir: string): void {
+  rmSync(notePath(stateDir), { force: true })
+}
+
+function rememberedDaemon(stateDir: string): ProcessIdentity | null {
+  try {
+    const value: unknown = JSON.parse(readFileSync(notePath(stateDir), 'utf8'))
+    if (typeof value !== 'object' || value === null) return null
+    if (!('pid' in value && 'startTicks' in value && 'bootId' in value)) return null
+    const { pid, startTicks, bootId } = value
+    if (typeof pid !== 'number' || typeof startTicks !== 'number' || typeof bootId !== 'string') return null
+    return { pid, startTicks, bootId }
+  } catch {
+    return null // No note, or one cut short by a crash: the other witnesses have been asked already.
+  }
+}
