@@ -11,11 +11,14 @@ import {
   type ExchangeSessions,
   type LiveInterval,
   laySchedule,
+  nightBefore,
+  outerEdges,
   type SessionState,
   type TradingWindow,
+  templateOf,
   type WindowEdges,
 } from './session-schedule.ts'
-import { DAY_MS, dayNumberOf, fromYyyymmdd, isWeekend, midnightOf, timeOfDayMs, toYyyymmdd } from './trading-day.ts'
+import { DAY_MS, dayNumberOf, fromYyyymmdd, midnightOf, timeOfDayMs, toYyyymmdd, tradingDates } from './trading-day.ts'
 
 export type { CalendarData, LiveInterval, SessionState, TradingWindow } from './session-schedule.ts'
 
@@ -35,7 +38,8 @@ export interface MarketCalendar {
   tradingDayOf(ms: number): number
   /**
    * When a tick of this product, by exchange time, is a live tick: the auction-match minute and the continuous sections, the whole
-   * second of a section's end included. In order, without overlap; empty for an exchange outside the calendar.
+   * second of a section's end included. In order, without overlap; empty for an exchange outside the
+   * calendar and on a day without trading.
    */
   liveIntervals(exchange: string, product: string, tradingDay: number): readonly LiveInterval[]
   productState(exchange: string, product: string, ms: number): SessionState
@@ -86,36 +90,19 @@ interface TradingDayFacts {
 }
 
 export function createMarketCalendar(data: CalendarData): MarketCalendar {
-  const rollsAtMs = data.rollsAtMinute * MINUTE_MS
-  const holidays = new Set([...data.holidays].map(fromYyyymmdd))
+  const dates = tradingDates(data)
   const remembered = new Map<number, TradingDayFacts>()
-
-  const isTradingDate = (dayNumber: number) => !isWeekend(dayNumber) && !holidays.has(dayNumber)
-
-  function nextTradingDate(from: number, step: 1 | -1): number {
-    let dayNumber = from
-    // Bounded: the parser refuses a closure of more than a month.
-    while (!isTradingDate(dayNumber)) dayNumber += step
-    return dayNumber
-  }
-
-  function tradingDateOf(ms: number): number {
-    const today = dayNumberOf(ms)
-    return nextTradingDate(timeOfDayMs(ms) < rollsAtMs ? today : today + 1, 1)
-  }
 
   function factsOf(dayNumber: number): TradingDayFacts {
     const known = remembered.get(dayNumber)
     if (known !== undefined) return known
     if (remembered.size >= DAYS_REMEMBERED) {
-      for (const oldest of remembered.keys()) {
-        remembered.delete(oldest)
-        break
-      }
+      const [oldest = dayNumber] = remembered.keys()
+      remembered.delete(oldest)
     }
     const facts: TradingDayFacts = {
       tradingDay: toYyyymmdd(dayNumber),
-      previousDayNumber: nextTradingDate(dayNumber - 1, -1),
+      previousDayNumber: dates.tradingDateBefore(dayNumber),
       dayNumber,
       schedules: new Map(),
       windows: undefined,
@@ -131,39 +118,15 @@ export function createMarketCalendar(data: CalendarData): MarketCalendar {
     if (known !== undefined) return known
     const template = data.templates.get(templateName)
     assert(template !== undefined, `session template ${templateName} exists`)
-    const night = nightOf(facts, exchange)
+    const night = nightBefore(facts, exchange, data.exceptions)
     const schedule = laySchedule(template, {
       nightMidnightMs: midnightOf(facts.previousDayNumber),
       dayMidnightMs: midnightOf(facts.dayNumber),
-      hasNight: night.held,
-      nightOpensAtMinute: night.opensAtMinute,
+      night,
       dayAuctionAfterNight: facts.tradingDay >= sessionsOf(exchange).dayAuctionAfterNightFrom,
     })
     facts.schedules.set(key, schedule)
     return schedule
-  }
-
-  /** No night before a public holiday: only weekend days may lie between the evening and its trading day, unless the data says otherwise. */
-  function nightOf(facts: TradingDayFacts, exchange: Exchange): { held: boolean; opensAtMinute: number | undefined } {
-    const { tradingDay } = facts
-    const exception = data.exceptions.find(
-      ({ from, to, exchanges }) => from <= tradingDay && tradingDay <= to && exchanges.includes(exchange),
-    )
-    switch (exception?.night.kind) {
-      case 'none':
-        return { held: false, opensAtMinute: undefined }
-      case 'held':
-        return { held: true, opensAtMinute: undefined }
-      case 'opens-at':
-        return { held: true, opensAtMinute: exception.night.minute }
-      case undefined:
-        break
-    }
-    let held = true
-    for (let between = facts.previousDayNumber + 1; between < facts.dayNumber; between++) {
-      if (!isWeekend(between)) held = false
-    }
-    return { held, opensAtMinute: undefined }
   }
 
   function sessionsOf(exchange: Exchange): ExchangeSessions {
@@ -182,6 +145,7 @@ export function createMarketCalendar(data: CalendarData): MarketCalendar {
     const sessions = sessionsOf(exchange)
     const names = new Set<string>()
     for (const product of sessions.products.keys()) names.add(templateOf(sessions, product, facts.tradingDay))
+    if (names.size === 0) names.add(sessions.defaultTemplate)
     return [...names].map((name) => scheduleOf(facts, exchange, name))
   }
 
@@ -189,12 +153,12 @@ export function createMarketCalendar(data: CalendarData): MarketCalendar {
     for (const span of schedule?.spans ?? []) {
       if (ms >= span.fromMs && ms < span.toMs) return span.state
     }
-    return isTradingDate(dayNumberOf(ms)) ? 'closed' : 'holiday'
+    return dates.isTradingDate(dayNumberOf(ms)) ? 'closed' : 'holiday'
   }
 
   function exchangeState(exchange: string, ms: number): SessionState {
     if (!isExchange(exchange)) return stateIn(undefined, ms)
-    const schedules = exchangeSchedules(exchange, factsOf(tradingDateOf(ms)))
+    const schedules = exchangeSchedules(exchange, factsOf(dates.tradingDateOf(ms)))
     return mostOpen(schedules.map((schedule) => stateIn(schedule, ms)))
   }
 
@@ -225,36 +189,39 @@ export function createMarketCalendar(data: CalendarData): MarketCalendar {
   }
 
   return {
-    tradingDayOf: (ms) => toYyyymmdd(tradingDateOf(ms)),
-    liveIntervals: (exchange, product, tradingDay) =>
-      productSchedule(exchange, product, factsOf(fromYyyymmdd(tradingDay)))?.live ?? [],
+    tradingDayOf: (ms) => toYyyymmdd(dates.tradingDateOf(ms)),
+    liveIntervals(exchange, product, tradingDay) {
+      const dayNumber = fromYyyymmdd(tradingDay)
+      if (!dates.isTradingDate(dayNumber)) return []
+      return productSchedule(exchange, product, factsOf(dayNumber))?.live ?? []
+    },
     productState: (exchange, product, ms) =>
-      stateIn(productSchedule(exchange, product, factsOf(tradingDateOf(ms))), ms),
+      stateIn(productSchedule(exchange, product, factsOf(dates.tradingDateOf(ms))), ms),
     exchangeState,
     marketState: (ms) => mostOpen(EXCHANGES.map((exchange) => exchangeState(exchange, ms))),
     windowAt(ms) {
-      let dayNumber = tradingDateOf(ms)
+      let dayNumber = dates.tradingDateOf(ms)
       for (let days = 0; days < 2; days++) {
         const facts = factsOf(dayNumber)
         for (const window of ['night', 'day'] as const) {
           const span = spanOf(window, facts)
           if (span !== undefined && ms < span.closesMs) return span
         }
-        dayNumber = nextTradingDate(dayNumber + 1, 1)
+        dayNumber = dates.tradingDateAfter(dayNumber)
       }
       assert(false, 'the trading day after this one has a window that is still to close')
     },
     windowOn(window, ms) {
       const dayNumber = dayNumberOf(window === 'night' ? ms - NIGHT_IS_OVER_MS : ms)
-      if (!isTradingDate(dayNumber)) return undefined
-      return spanOf(window, factsOf(window === 'night' ? nextTradingDate(dayNumber + 1, 1) : dayNumber))
+      if (!dates.isTradingDate(dayNumber)) return undefined
+      return spanOf(window, factsOf(window === 'night' ? dates.tradingDateAfter(dayNumber) : dayNumber))
     },
     nextChangeMs(ms) {
-      let dayNumber = tradingDateOf(ms)
+      let dayNumber = dates.tradingDateOf(ms)
       for (let days = 0; days < 2; days++) {
         const change = changesOf(factsOf(dayNumber)).find((moment) => moment > ms)
         if (change !== undefined) return change
-        dayNumber = nextTradingDate(dayNumber + 1, 1)
+        dayNumber = dates.tradingDateAfter(dayNumber)
       }
       assert(false, 'some product changes its state on every trading day')
     },
@@ -272,23 +239,8 @@ export function createMarketCalendar(data: CalendarData): MarketCalendar {
   }
 }
 
-/** Outside all its periods a product follows the nearest one: a contract that ticks was listed, whatever the data says about dates. */
-function templateOf(sessions: ExchangeSessions, product: string, tradingDay: number): string {
-  const periods = sessions.products.get(product)
-  const period = periods?.find(({ to }) => tradingDay <= to) ?? periods?.at(-1)
-  return period?.template ?? sessions.defaultTemplate
-}
-
 function mostOpen(states: readonly SessionState[]): SessionState {
   return states.reduce((best, state) => (OPENNESS[state] > OPENNESS[best] ? state : best), 'holiday')
-}
-
-function outerEdges(edges: readonly WindowEdges[]): WindowEdges | undefined {
-  if (edges.length === 0) return undefined
-  return {
-    opensMs: Math.min(...edges.map(({ opensMs }) => opensMs)),
-    closesMs: Math.max(...edges.map(({ closesMs }) => closesMs)),
-  }
 }
 
 /**

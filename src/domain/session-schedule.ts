@@ -5,6 +5,7 @@
  */
 import { assert } from './assert.ts'
 import type { Exchange } from './instrument.ts'
+import { isWeekend } from './trading-day.ts'
 
 export type SessionState = 'open' | 'auction' | 'break' | 'closed' | 'holiday'
 export type TradingWindow = 'day' | 'night'
@@ -34,8 +35,10 @@ export interface NightException {
   from: number
   to: number
   exchanges: readonly Exchange[]
-  night: { kind: 'none' } | { kind: 'held' } | { kind: 'opens-at'; minute: number }
+  night: Night
 }
+
+export type Night = { kind: 'none' } | { kind: 'held' } | { kind: 'opens-at'; minute: number }
 
 export interface ExchangeSessions {
   /** For a product that is not listed here. */
@@ -94,8 +97,7 @@ const END_SECOND_MS = 1000
 export interface LayoutOptions {
   nightMidnightMs: number
   dayMidnightMs: number
-  hasNight: boolean
-  nightOpensAtMinute: number | undefined
+  night: Night
   dayAuctionAfterNight: boolean
 }
 
@@ -103,9 +105,8 @@ export function laySchedule(template: SessionTemplate, options: LayoutOptions): 
   const spans: StateSpan[] = []
   const live: LiveInterval[] = []
   let night: WindowEdges | undefined
-  if (template.night !== undefined && options.hasNight) {
-    const { nightOpensAtMinute } = options
-    const plan = nightOpensAtMinute === undefined ? template.night : openLate(template.night, nightOpensAtMinute)
+  if (template.night !== undefined && options.night.kind !== 'none') {
+    const plan = options.night.kind === 'held' ? template.night : openLate(template.night, options.night.minute)
     if (plan !== undefined)
       night = layPlan(plan, { midnightMs: options.nightMidnightMs, auction: true }, { spans, live })
   }
@@ -156,4 +157,36 @@ function openLate(plan: SectionPlan, opensAtMinute: number): SectionPlan | undef
     .map((section) => ({ ...section, fromMinute: Math.max(section.fromMinute, opensAtMinute) }))
   if (sections.length === 0) return undefined
   return { ...plan, sections, auctionMinute: plan.auctionMinute + delay, matchMinute: plan.matchMinute + delay }
+}
+
+/** No night before a public holiday: only weekend days may lie between the evening and its trading day, unless the data says otherwise. */
+export function nightBefore(
+  day: { tradingDay: number; dayNumber: number; previousDayNumber: number },
+  exchange: Exchange,
+  exceptions: readonly NightException[],
+): Night {
+  const exception = exceptions.find(
+    ({ from, to, exchanges }) => from <= day.tradingDay && day.tradingDay <= to && exchanges.includes(exchange),
+  )
+  if (exception !== undefined) return exception.night
+  for (let between = day.previousDayNumber + 1; between < day.dayNumber; between++) {
+    if (!isWeekend(between)) return { kind: 'none' }
+  }
+  return { kind: 'held' }
+}
+
+/** Outside all its periods a product follows the nearest one: a contract that ticks was listed, whatever the data says about dates. */
+export function templateOf(sessions: ExchangeSessions, product: string, tradingDay: number): string {
+  const periods = sessions.products.get(product)
+  const period = periods?.find(({ to }) => tradingDay <= to) ?? periods?.at(-1)
+  return period?.template ?? sessions.defaultTemplate
+}
+
+/** From the earliest opening to the latest close; undefined when there are none. */
+export function outerEdges(edges: readonly WindowEdges[]): WindowEdges | undefined {
+  if (edges.length === 0) return undefined
+  return {
+    opensMs: Math.min(...edges.map(({ opensMs }) => opensMs)),
+    closesMs: Math.max(...edges.map(({ closesMs }) => closesMs)),
+  }
 }

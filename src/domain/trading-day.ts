@@ -38,3 +38,35 @@ export function fromYyyymmdd(yyyymmdd: number): number {
   const month = Math.floor(yyyymmdd / 100) % 100
   return Date.UTC(year, month - 1, yyyymmdd % 100) / DAY_MS
 }
+
+export interface TradingDates {
+  isTradingDate(dayNumber: number): boolean
+  tradingDateBefore(dayNumber: number): number
+  tradingDateAfter(dayNumber: number): number
+  /** The trading day a moment belongs to: today's until the evening roll, then the next one's, over weekends and holidays. */
+  tradingDateOf(ms: number): number
+}
+
+const CLOSED_DAYS_MAX = 100
+
+/** Every day here is a day number; `holidays` are weekdays as yyyymmdd. */
+export function tradingDates(market: { holidays: ReadonlySet<number>; rollsAtMinute: number }): TradingDates {
+  const holidays = new Set([...market.holidays].map(fromYyyymmdd))
+  const rollsAtMs = market.rollsAtMinute * 60_000
+  const isTradingDate = (dayNumber: number) => !isWeekend(dayNumber) && !holidays.has(dayNumber)
+  const walk = (from: number, step: 1 | -1) => {
+    let dayNumber = from + step
+    // Bounded, because a garbage moment is a number to which one day can be added without changing it.
+    for (let days = 0; days < CLOSED_DAYS_MAX && !isTradingDate(dayNumber); days++) dayNumber += step
+    return dayNumber
+  }
+  return {
+    isTradingDate,
+    tradingDateBefore: (dayNumber) => walk(dayNumber, -1),
+    tradingDateAfter: (dayNumber) => walk(dayNumber, 1),
+    tradingDateOf(ms) {
+      const today = dayNumberOf(ms)
+      return walk(timeOfDayMs(ms) < rollsAtMs ? today - 1 : today, 1)
+    },
+  }
+}
