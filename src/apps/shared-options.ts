@@ -56,14 +56,15 @@ export function addSharedOptions(command: Command): Command {
 /** The shared options of a parsed command, also where they were given before a subcommand. */
 export function sharedOptionsOf(command: Command): SharedOptions {
   const given: Record<string, unknown> = command.optsWithGlobals()
-  return {
-    ...textOption(given, 'profile'),
-    ...textOption(given, 'envFile'),
-    ...textOption(given, 'stateDir'),
+  const options: SharedOptions = {
     json: given['json'] === true,
     quiet: given['quiet'] === true,
     verbose: given['verbose'] === true,
   }
+  if (typeof given['profile'] === 'string') options.profile = given['profile']
+  if (typeof given['envFile'] === 'string') options.envFile = given['envFile']
+  if (typeof given['stateDir'] === 'string') options.stateDir = given['stateDir']
+  return options
 }
 
 export function outputFormOf(options: Pick<SharedOptions, 'json'>, isTerminal: boolean): OutputForm {
@@ -109,11 +110,6 @@ function usageReport(command: Command, error: CommanderError, exitCode: number):
 function throwInSubcommandsToo(command: Command): void {
   command.exitOverride()
   for (const subcommand of command.commands) throwInSubcommandsToo(subcommand)
-}
-
-function textOption<Name extends string>(given: Record<string, unknown>, name: Name): { [N in Name]?: string } {
-  const value = given[name]
-  return typeof value === 'string' ? ({ [name]: value } as { [N in Name]?: string }) : {}
 }
 
 function indented(lines: readonly string[]): string {

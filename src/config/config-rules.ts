@@ -1,0 +1,316 @@
+/**
+ * What no single value shows: combinations that can't work, or that work until the day they are needed. One named rule per sentence an
+ * operator would say; all of them run, so that every problem is told at once.
+ */
+import type { Problem } from '#domain/failure.ts'
+import { LINES, type Line } from '#domain/line.ts'
+import type { SecretRef } from '#domain/secret-ref.ts'
+import { adapterOf, hasBackup, loginIsBegun, loginSettings } from './config.ts'
+import type { EnvFile } from './env-file.ts'
+import type { FrontAddress } from './front-address.ts'
+import type { SettingName, Settings } from './schema.ts'
+
+export interface Finding {
+  readonly severity: 'problem' | 'warning'
+  /** The settings it speaks of; when one of these is malformed the finding is dropped, being an echo. */
+  readonly about: readonly SettingName[]
+  readonly problem: Problem
+}
+
+export interface RuleInput {
+  readonly settings: Settings
+  readonly envFile: EnvFile | null
+  readonly requireBackup: boolean
+}
+
+type Rule = (input: RuleInput) => Finding[]
+
+const RULES: readonly Rule[] = [
+  primaryIsComplete,
+  backupIsCompleteOrAbsent,
+  authenticationComesInPairs,
+  tradingLoginHasAFront,
+  linesDiffer,
+  credentialsAreNoPlaceholders,
+  replayHasFiles,
+  busSettingsFitTogether,
+  timingsArePossible,
+  sizesArePossible,
+  profileFitsItsUse,
+  envFileIsPrivate,
+]
+
+export function applyRules(input: RuleInput): Finding[] {
+  return RULES.flatMap((rule) => rule(input))
+}
+
+const REQUIRED_LOGIN = ['BROKER_ID', 'USER_ID', 'PASSWORD', 'MD_ADDRESS'] as const
+
+function lineSetting(line: Line, name: keyof ReturnType<typeof loginSettings>): SettingName {
+  return line === 'primary' ? `CTP_PRIMARY_${name}` : `CTP_BACKUP_${name}`
+}
+
+function primaryIsComplete({ settings }: RuleInput): Finding[] {
+  return adapterOf(settings) === 'ctp' ? missingLogin('primary', settings) : []
+}
+
+function backupIsCompleteOrAbsent({ settings, requireBackup }: RuleInput): Finding[] {
+  if (adapterOf(settings) === 'ctp' && loginIsBegun('backup', settings) && settings.FEED_LINES !== 'primary') {
+    return missingLogin('backup', settings)
+  }
+  if (hasBackup(settings)) return []
+  const message = 'expected a complete backup line, got none'
+  const remedy = 'Set every CTP_BACKUP_* login name of another account or front, and leave FEED_LINES at auto.'
+  if (requireBackup) return [problem(['CTP_BACKUP_USER_ID', 'FEED_LINES'], message, remedy, 'CTP_BACKUP_*')]
+  return settings.FEED_PROFILE === 'live'
+    ? [warning(['CTP_BACKUP_USER_ID'], `${message}: losing the primary is a gap`, remedy, 'CTP_BACKUP_*')]
+    : []
+}
+
+function missingLogin(line: Line, settings: Settings): Finding[] {
+  const login = loginSettings(line, settings)
+  const remedy =
+    line === 'primary'
+      ? 'Set it in the env file; .env.example says what it is.'
+      : 'Complete the backup line, or remove all CTP_BACKUP_* names.'
+  return REQUIRED_LOGIN.filter((name) => login[name] === null).map((name) =>
+    problem([lineSetting(line, name)], `expected ${MEANING[name]}, got [missing]`, remedy),
+  )
+}
+
+const MEANING = {
+  BROKER_ID: "the broker's id",
+  USER_ID: 'the account',
+  PASSWORD: "the account's password or a reference to it",
+  MD_ADDRESS: 'market-data fronts',
+} as const
+
+function authenticationComesInPairs({ settings }: RuleInput): Finding[] {
+  if (adapterOf(settings) !== 'ctp') return []
+  return LINES.flatMap((line) => {
+    const login = loginSettings(line, settings)
+    const missing = login.APP_ID === null ? 'APP_ID' : 'AUTH_CODE'
+    const names = [lineSetting(line, 'APP_ID'), lineSetting(line, 'AUTH_CODE')]
+    if ((login.APP_ID === null) !== (login.AUTH_CODE === null)) {
+      const message = 'expected APP_ID and AUTH_CODE together, got [missing]'
+      return [problem(names, message, 'Set both or neither: the broker gives out both.', lineSetting(line, missing))]
+    }
+    if (login.TD_ADDRESS === null || login.APP_ID !== null) return []
+    const message = 'a trading front without APP_ID and AUTH_CODE: most brokers refuse such a login'
+    return [warning(names, message, 'Set APP_ID and AUTH_CODE as the broker gave them out.')]
+  })
+}
+
+function tradingLoginHasAFront({ settings }: RuleInput): Finding[] {
+  if (!settings.CTP_TD_LOGIN_FIRST || adapterOf(settings) !== 'ctp') return []
+  return LINES.filter((line) => line === 'primary' || hasBackup(settings))
+    .filter((line) => loginSettings(line, settings).TD_ADDRESS === null)
+    .map((line) =>
+      problem(
+        [lineSetting(line, 'TD_ADDRESS'), 'CTP_TD_LOGIN_FIRST'],
+        'expected trading fronts, since CTP_TD_LOGIN_FIRST is set, got [missing]',
+        'Set the trading fronts of this line, or CTP_TD_LOGIN_FIRST=false.',
+      ),
+    )
+}
+
+function linesDiffer({ settings }: RuleInput): Finding[] {
+  if (adapterOf(settings) !== 'ctp' || !hasBackup(settings)) return []
+  const primary = loginSettings('primary', settings)
+  const backup = loginSettings('backup', settings)
+  if (primary.USER_ID === null || primary.MD_ADDRESS === null || backup.MD_ADDRESS === null) return []
+  const sameAccount = primary.BROKER_ID === backup.BROKER_ID && primary.USER_ID === backup.USER_ID
+  const sameFront = shareAFront(primary.MD_ADDRESS, backup.MD_ADDRESS)
+  const about: SettingName[] = [
+    'CTP_BACKUP_USER_ID',
+    'CTP_BACKUP_MD_ADDRESS',
+    'CTP_PRIMARY_USER_ID',
+    'CTP_PRIMARY_MD_ADDRESS',
+  ]
+  if (sameAccount && sameFront) {
+    const message =
+      'expected another account or another front than the primary, got the same account and a shared front'
+    return [problem(about, message, 'Give the backup another account and other fronts, or remove CTP_BACKUP_*.')]
+  }
+  if (sameAccount) {
+    const message = 'the same account as the primary: one rejected password stops both lines'
+    return [warning(about, message, 'Give the backup an account of its own.')]
+  }
+  if (!sameFront) return []
+  const message = 'shares a front with the primary: one outage stops both lines'
+  return [warning(about, message, 'Give the backup fronts of another site or broker.', 'CTP_BACKUP_MD_ADDRESS')]
+}
+
+function shareAFront(a: readonly FrontAddress[], b: readonly FrontAddress[]): boolean {
+  const place = (front: FrontAddress) => `${front.host.toLowerCase()}:${front.port}`
+  const places = new Set(a.map(place))
+  return b.some((front) => places.has(place(front)))
+}
+
+const PLACEHOLDER =
+  /^(change[-_ ]?(me|it|this)|x{3,}|your[-_ ].*|.*[-_ ]here|<.*>|\$\{.*\}|\{\{.*\}\}|todo|tbd|fixme|none|null|undefined|placeholder|replace[-_ ]?(me|this)|password|passwd|secret|example.*|dummy|\*+|\.{3,}|-+)$/i
+const PLACEHOLDER_HOST = /(^|\.)(example(\.(com|org|net))?|invalid)$|^your[-_.]/i
+
+function credentialsAreNoPlaceholders({ settings }: RuleInput): Finding[] {
+  if (settings.FEED_PROFILE === 'sim') return []
+  const findings = LINES.flatMap((line) => {
+    const login = loginSettings(line, settings)
+    const words = (['BROKER_ID', 'USER_ID', 'PASSWORD', 'APP_ID', 'AUTH_CODE'] as const)
+      .filter((name) => isPlaceholder(login[name]))
+      .map((name) => lineSetting(line, name))
+    const hosts = (['MD_ADDRESS', 'TD_ADDRESS'] as const)
+      .filter((name) => login[name]?.some((front) => PLACEHOLDER_HOST.test(front.host)))
+      .map((name) => lineSetting(line, name))
+    return [...words, ...hosts]
+  })
+  if (isPlaceholder(settings.NATS_PASSWORD)) findings.push('NATS_PASSWORD')
+  return findings.map((name) =>
+    problem([name], 'expected the real value, got a placeholder', 'Put in what the broker or administrator gave out.'),
+  )
+}
+
+function isPlaceholder(value: string | SecretRef | null): boolean {
+  if (value === null) return false
+  if (typeof value === 'string') return PLACEHOLDER.test(value)
+  return value.source === 'literal' && PLACEHOLDER.test(value.value.reveal())
+}
+
+function replayHasFiles({ settings }: RuleInput): Finding[] {
+  if (adapterOf(settings) !== 'replay' || settings.REPLAY_FILES !== null) return []
+  const remedy = 'Name the recorded CSV or .csv.gz files, comma-separated.'
+  return [problem(['REPLAY_FILES'], 'expected files, since FEED_ADAPTER is replay, got [missing]', remedy)]
+}
+
+function busSettingsFitTogether({ settings }: RuleInput): Finding[] {
+  const findings: Finding[] = []
+  const given = (
+    ['NATS_USER', 'NATS_PASSWORD', 'NATS_CREDS_FILE', 'NATS_TLS_CA', 'NATS_TLS_CERT', 'NATS_TLS_KEY'] as const
+  ).filter((name) => settings[name] !== null)
+  if (settings.NATS_URL === null) {
+    return given.map((name) =>
+      warning([name, 'NATS_URL'], 'has no effect without NATS_URL', 'Set NATS_URL, or remove this name.'),
+    )
+  }
+  if ((settings.NATS_USER === null) !== (settings.NATS_PASSWORD === null)) {
+    const missing = settings.NATS_USER === null ? 'NATS_USER' : 'NATS_PASSWORD'
+    const message = 'expected NATS_USER and NATS_PASSWORD together, got [missing]'
+    findings.push(problem(['NATS_USER', 'NATS_PASSWORD'], message, 'Set both or neither.', missing))
+  }
+  if (settings.NATS_USER !== null && settings.NATS_CREDS_FILE !== null) {
+    const message = 'expected one way to log in, got a user and a credentials file'
+    findings.push(problem(['NATS_CREDS_FILE', 'NATS_USER'], message, 'Remove NATS_CREDS_FILE or NATS_USER.'))
+  }
+  if ((settings.NATS_TLS_CERT === null) !== (settings.NATS_TLS_KEY === null)) {
+    const missing = settings.NATS_TLS_CERT === null ? 'NATS_TLS_CERT' : 'NATS_TLS_KEY'
+    const message = 'expected certificate and key together, got [missing]'
+    findings.push(problem(['NATS_TLS_CERT', 'NATS_TLS_KEY'], message, 'Set both or neither.', missing))
+  }
+  return findings
+}
+
+interface Order {
+  readonly less: SettingName
+  readonly more: SettingName
+  readonly why: string
+}
+
+const ORDERS: readonly Order[] = [
+  {
+    less: 'LIVENESS_SILENT_SECONDS',
+    more: 'FAILOVER_OBJECTIVE_SECONDS',
+    why: 'a mute line is noticed later than it must be replaced',
+  },
+  {
+    less: 'LIVENESS_COUNTERS_SECONDS',
+    more: 'FAILOVER_OBJECTIVE_SECONDS',
+    why: 'a hanging bridge is noticed later than it must be replaced',
+  },
+  { less: 'FAILOVER_HOLD_DOWN_SECONDS', more: 'FAILOVER_FLAP_WINDOW_SECONDS', why: 'flapping could never be seen' },
+  {
+    less: 'HEALTH_LAG_WARNING_SECONDS',
+    more: 'HEALTH_LAG_CRITICAL_SECONDS',
+    why: 'critical would come before the warning',
+  },
+]
+
+function timingsArePossible({ settings }: RuleInput): Finding[] {
+  const findings = ORDERS.filter(({ less, more }) => Number(settings[less]) >= Number(settings[more])).map(
+    ({ less, more, why }) => {
+      const message = `expected less than ${more} (${settings[more]}), got ${settings[less]}: ${why}`
+      return problem([less, more], message, `Lower ${less} or raise ${more}.`)
+    },
+  )
+  const login = settings.CONNECT_TIMEOUT_SECONDS + settings.LOGIN_TIMEOUT_SECONDS
+  if (login >= settings.READY_TIMEOUT_SECONDS) {
+    const message = `expected more than CONNECT_TIMEOUT_SECONDS + LOGIN_TIMEOUT_SECONDS (${login}), got ${settings.READY_TIMEOUT_SECONDS}: a start would give up before a login can fail`
+    const about: SettingName[] = ['READY_TIMEOUT_SECONDS', 'CONNECT_TIMEOUT_SECONDS', 'LOGIN_TIMEOUT_SECONDS']
+    findings.push(problem(about, message, 'Raise READY_TIMEOUT_SECONDS or lower the other two.'))
+  }
+  const subscribing = subscribingSeconds(settings)
+  if (adapterOf(settings) === 'sim' && subscribing >= settings.READY_TIMEOUT_SECONDS) {
+    const message = `expected more than the ${Math.ceil(subscribing)} s that subscribing SIM_INSTRUMENTS takes at this pace, got ${settings.READY_TIMEOUT_SECONDS}`
+    const about: SettingName[] = [
+      'READY_TIMEOUT_SECONDS',
+      'SIM_INSTRUMENTS',
+      'SUBSCRIBE_RATE_LIMIT_MAX_REQUESTS',
+      'SUBSCRIBE_RATE_LIMIT_WINDOW_SECONDS',
+    ]
+    findings.push(problem(about, message, 'Raise READY_TIMEOUT_SECONDS or the subscribe rate.'))
+  }
+  return findings
+}
+
+function subscribingSeconds(settings: Settings): number {
+  if (settings.SUBSCRIBE_RATE_LIMIT_MAX_REQUESTS === 0) return 0
+  const windows = Math.ceil(settings.SIM_INSTRUMENTS / settings.SUBSCRIBE_RATE_LIMIT_MAX_REQUESTS)
+  return (windows - 1) * settings.SUBSCRIBE_RATE_LIMIT_WINDOW_SECONDS
+}
+
+function sizesArePossible({ settings }: RuleInput): Finding[] {
+  if (settings.JOURNAL_MAX_BYTES >= 2 * settings.JOURNAL_SEGMENT_BYTES) return []
+  const message = 'expected at least two segments of JOURNAL_SEGMENT_BYTES, got less: the journal frees whole segments'
+  return [
+    problem(
+      ['JOURNAL_MAX_BYTES', 'JOURNAL_SEGMENT_BYTES'],
+      message,
+      'Raise JOURNAL_MAX_BYTES or lower JOURNAL_SEGMENT_BYTES.',
+    ),
+  ]
+}
+
+function profileFitsItsUse({ settings, envFile }: RuleInput): Finding[] {
+  const findings: Finding[] = []
+  if (settings.FEED_PROFILE === 'live' && settings.FEED_SUPERVISOR === 'local') {
+    const message = 'local in profile live: nothing restarts the daemon when it dies'
+    findings.push(warning(['FEED_SUPERVISOR'], message, 'Use --supervisor systemd or compose.'))
+  }
+  if (settings.FEED_PROFILE === 'live' && adapterOf(settings) !== 'ctp') {
+    const message = `${adapterOf(settings)} in profile live: consumers would take made-up ticks for the market`
+    findings.push(warning(['FEED_ADAPTER'], message, 'Set FEED_ADAPTER=ctp.'))
+  }
+  const named = envFile?.values.get('FEED_PROFILE')
+  if (named !== undefined && named !== '' && named !== settings.FEED_PROFILE) {
+    const message = `the env file is for profile ${JSON.stringify(named.slice(0, 20))}, but ${settings.FEED_PROFILE} runs`
+    findings.push(warning(['FEED_PROFILE'], message, 'Check that this is the env file that you mean.'))
+  }
+  return findings
+}
+
+/** Group access alone may be a service's own group, so it is told and never refused. */
+function envFileIsPrivate({ settings, envFile }: RuleInput): Finding[] {
+  if (envFile === null || (envFile.mode & 0o077) === 0) return []
+  const everyone = (envFile.mode & 0o007) !== 0
+  const mode = envFile.mode.toString(8).padStart(4, '0')
+  const message = `expected mode 0600 of ${envFile.path}, got ${mode}: ${everyone ? 'everyone' : 'its group'} can get at the secrets in it`
+  const remedy = `Run chmod 600 ${envFile.path}, and change the secrets if others had access.`
+  const finding = everyone && settings.FEED_PROFILE === 'live' ? problem : warning
+  return [finding([], message, remedy, 'env-file-permissions')]
+}
+
+function problem(about: readonly SettingName[], message: string, remedy: string, name?: string): Finding {
+  return { severity: 'problem', about, problem: { name: name ?? about[0] ?? 'configuration', message, remedy } }
+}
+
+function warning(about: readonly SettingName[], message: string, remedy: string, name?: string): Finding {
+  return { severity: 'warning', about, problem: { name: name ?? about[0] ?? 'configuration', message, remedy } }
+}

@@ -1,0 +1,268 @@
+/**
+ * From settings, one per environment name, to slices, one per reader: every part of the product is handed its own complete slice, units
+ * as it uses them, and nothing reads the environment again.
+ */
+import { isAbsolute, join, resolve } from 'node:path'
+import type { ArbitrationPolicy } from '#domain/arbitration.ts'
+import { DEFAULT_ARBITRATION } from '#domain/arbitration.ts'
+import type { ContractFilter } from '#domain/contract-filter.ts'
+import { LINES, type Line } from '#domain/line.ts'
+import { HiddenText, type SecretRef } from '#domain/secret-ref.ts'
+import type { FrontAddress } from './front-address.ts'
+import type { Profile, Settings } from './schema.ts'
+
+export type Adapter = 'sim' | 'replay' | 'ctp'
+
+/** One line's login. In sim and replay the names are made up, so that latches, budgets and masks work there too. */
+export interface LineConfig {
+  readonly line: Line
+  readonly brokerId: string
+  readonly userId: string
+  /** Names the account in latches and flow directories: broker and user. */
+  readonly account: string
+  readonly password: SecretRef
+  readonly mdFronts: readonly FrontAddress[]
+  /** Empty: no trading front, so nothing proves a password and the catalogue comes from a file. */
+  readonly tdFronts: readonly FrontAddress[]
+  readonly appId: string | null
+  readonly authCode: SecretRef | null
+  readonly filter: ContractFilter
+}
+
+export type Config = ReturnType<typeof configOf>
+export type FeedConfig = Config['feed']
+export type SimConfig = Config['sim']
+export type ReplayConfig = Config['replay']
+export type PacingConfig = Config['pacing']
+export type TimeoutConfig = Config['timeouts']
+export type FailoverConfig = Config['failover']
+export type JournalConfig = Config['journal']
+export type MonitoringConfig = Config['monitoring']
+export type BusConfig = NonNullable<Config['bus']>
+export type LogConfig = Config['logs']
+
+/** What is no setting: where relative paths start, and the package's own files. */
+export interface Surroundings {
+  readonly cwd: string
+  /** Directory of the installed package: `calendar/` and the built bridge are beneath it. */
+  readonly packageDir: string
+  /** systemd's CREDENTIALS_DIRECTORY, null where not started by it. */
+  readonly credentialsDirectory: string | null
+  readonly envFile: string | null
+}
+
+export function adapterOf(settings: Pick<Settings, 'FEED_ADAPTER' | 'FEED_PROFILE'>): Adapter {
+  return settings.FEED_ADAPTER ?? (settings.FEED_PROFILE === 'sim' ? 'sim' : 'ctp')
+}
+
+/** @param settings must have passed the rules of config-rules.ts: an incomplete primary line gets a made-up login here. */
+export function configOf(settings: Settings, around: Surroundings) {
+  const path = (text: string) => resolve(around.cwd, text)
+  const pathOrNull = (text: string | null) => (text === null ? null : path(text))
+  const secret = (ref: SecretRef) => anchoredSecret(ref, around)
+  const adapter = adapterOf(settings)
+  const profile: Profile = settings.FEED_PROFILE
+
+  return {
+    profile,
+    envFile: pathOrNull(around.envFile),
+    stateDir: path(settings.FEED_STATE_DIR),
+    window: settings.FEED_WINDOW,
+    supervisor: settings.FEED_SUPERVISOR,
+    feed: {
+      adapter,
+      primary: lineOf('primary', settings, secret),
+      backup: hasBackup(settings) ? lineOf('backup', settings, secret) : null,
+      standbyMode: settings.STANDBY_MODE,
+      routeSelector: settings.CTP_ROUTE_SELECTOR,
+      sdkLibDir: pathOrNull(settings.CTP_SDK_LIB_DIR),
+      bridgePath: path(settings.CTP_BRIDGE_PATH ?? join(around.packageDir, 'build', 'ctp-bridge')),
+      tdLoginFirst: settings.CTP_TD_LOGIN_FIRST,
+      productionMode: settings.CTP_PRODUCTION_MODE,
+    },
+    sim: {
+      instruments: settings.SIM_INSTRUMENTS,
+      ticksPerSecond: settings.SIM_TICKS_PER_SECOND,
+      seed: settings.SIM_SEED,
+      marketClock: settings.SIM_MARKET_CLOCK,
+      /** Serves replay as well, where its times are recording time. */
+      scenarioFile: pathOrNull(settings.SIM_SCENARIO),
+    },
+    replay: {
+      files: (settings.REPLAY_FILES ?? []).map(path),
+      /** 1 as recorded, 0 as fast as it goes. */
+      speed: settings.REPLAY_SPEED,
+    },
+    catalogue: {
+      file: pathOrNull(settings.CATALOGUE_FILE),
+      maxAgeHours: settings.CATALOGUE_MAX_AGE_HOURS,
+      filter: { include: settings.CONTRACTS_INCLUDE, exclude: settings.CONTRACTS_EXCLUDE },
+      /** At most this many contracts, null for all. */
+      limit: settings.CONTRACTS_LIMIT,
+    },
+    calendar: { dir: path(settings.CALENDAR_DIR ?? join(around.packageDir, 'calendar')) },
+    pacing: {
+      batchSize: settings.SUBSCRIBE_BATCH_SIZE,
+      /** Instruments per window; 0 switches pacing off. */
+      maxPerWindow: settings.SUBSCRIBE_RATE_LIMIT_MAX_REQUESTS,
+      windowMs: settings.SUBSCRIBE_RATE_LIMIT_WINDOW_SECONDS * 1000,
+      maxRetries: settings.SUBSCRIBE_MAX_RETRIES,
+      retryDelayMs: settings.SUBSCRIBE_RETRY_DELAY_SECONDS * 1000,
+      loginPerMinute: settings.RATE_LIMIT_LOGIN_PER_MINUTE,
+    },
+    timeouts: {
+      connectMs: settings.CONNECT_TIMEOUT_SECONDS * 1000,
+      loginMs: settings.LOGIN_TIMEOUT_SECONDS * 1000,
+      ackMs: settings.SUBSCRIBE_ACK_TIMEOUT_SECONDS * 1000,
+      firstTickMs: settings.FIRST_TICK_TIMEOUT_SECONDS * 1000,
+      readyMs: settings.READY_TIMEOUT_SECONDS * 1000,
+      stopMs: settings.STOP_TIMEOUT_SECONDS * 1000,
+    },
+    arbitration: arbitrationOf(settings),
+    liveness: {
+      /** Silence of a line, while the other one ticks, that counts as mute. */
+      silentMs: settings.LIVENESS_SILENT_SECONDS * 1000,
+      /** A bridge reports its counters once a second; without them for this long it hangs. */
+      countersMs: settings.LIVENESS_COUNTERS_SECONDS * 1000,
+    },
+    failover: {
+      automatic: settings.FAILOVER_AUTOMATIC,
+      holdDownMs: settings.FAILOVER_HOLD_DOWN_SECONDS * 1000,
+      /** The primary must be green for this long before it serves again by itself. */
+      stableMs: settings.FAILOVER_STABLE_SECONDS * 1000,
+      flapLimit: settings.FAILOVER_FLAP_LIMIT,
+      flapWindowMs: settings.FAILOVER_FLAP_WINDOW_SECONDS * 1000,
+      loginFailures: settings.FAILOVER_LOGIN_FAILURES,
+      objectiveMs: settings.FAILOVER_OBJECTIVE_SECONDS * 1000,
+      guards: {
+        invalidRatio: settings.GUARD_INVALID_RATIO,
+        invalidWindowMs: settings.GUARD_INVALID_WINDOW_SECONDS * 1000,
+        invalidMinTicks: settings.GUARD_INVALID_MIN_TICKS,
+        delayP95Ms: settings.GUARD_DELAY_P95_MS,
+      },
+    },
+    coverage: { threshold: settings.COVERAGE_THRESHOLD },
+    health: {
+      lagWarningSeconds: settings.HEALTH_LAG_WARNING_SECONDS,
+      lagCriticalSeconds: settings.HEALTH_LAG_CRITICAL_SECONDS,
+    },
+    journal: {
+      segmentBytes: settings.JOURNAL_SEGMENT_BYTES,
+      syncIntervalMs: settings.JOURNAL_SYNC_INTERVAL_MS,
+      retentionDays: settings.JOURNAL_RETENTION_DAYS,
+      maxBytes: settings.JOURNAL_MAX_BYTES,
+      minFreeBytes: settings.JOURNAL_MIN_FREE_BYTES,
+      checkpointIntervalMs: settings.CHECKPOINT_INTERVAL_SECONDS * 1000,
+    },
+    monitoring: {
+      metricsHost: settings.METRICS_HOST,
+      /** 0: any free port. */
+      metricsPort: settings.METRICS_PORT,
+      pushgatewayUrl: settings.PUSHGATEWAY_URL,
+      pushgatewayTimeoutMs: settings.PUSHGATEWAY_TIMEOUT_SECONDS * 1000,
+    },
+    bus: busOf(settings, { pathOrNull, secret }),
+    logs: {
+      level: settings.LOG_LEVEL,
+      maxBytes: settings.LOG_MAX_BYTES,
+      retentionDays: settings.LOG_RETENTION_DAYS,
+    },
+  }
+}
+
+/** With the ctp adapter a backup is there when any of its names is set (the rules see to it that all are). */
+export function hasBackup(settings: Settings): boolean {
+  if (settings.FEED_LINES === 'primary') return false
+  return adapterOf(settings) !== 'ctp' || loginIsBegun('backup', settings)
+}
+
+export function loginIsBegun(line: Line, settings: Settings): boolean {
+  return Object.values(loginSettings(line, settings)).some((value) => value !== null)
+}
+
+/** A line's settings under names without the line. */
+export function loginSettings(line: Line, settings: Settings) {
+  if (line === 'primary') {
+    return {
+      BROKER_ID: settings.CTP_PRIMARY_BROKER_ID,
+      USER_ID: settings.CTP_PRIMARY_USER_ID,
+      PASSWORD: settings.CTP_PRIMARY_PASSWORD,
+      MD_ADDRESS: settings.CTP_PRIMARY_MD_ADDRESS,
+      TD_ADDRESS: settings.CTP_PRIMARY_TD_ADDRESS,
+      APP_ID: settings.CTP_PRIMARY_APP_ID,
+      AUTH_CODE: settings.CTP_PRIMARY_AUTH_CODE,
+    }
+  }
+  return {
+    BROKER_ID: settings.CTP_BACKUP_BROKER_ID,
+    USER_ID: settings.CTP_BACKUP_USER_ID,
+    PASSWORD: settings.CTP_BACKUP_PASSWORD,
+    MD_ADDRESS: settings.CTP_BACKUP_MD_ADDRESS,
+    TD_ADDRESS: settings.CTP_BACKUP_TD_ADDRESS,
+    APP_ID: settings.CTP_BACKUP_APP_ID,
+    AUTH_CODE: settings.CTP_BACKUP_AUTH_CODE,
+  }
+}
+
+/** The lines configured, primary first. */
+export function linesOf(config: Config): readonly LineConfig[] {
+  return LINES.map((line) => config.feed[line]).filter((line) => line !== null)
+}
+
+function lineOf(line: Line, settings: Settings, secret: (ref: SecretRef) => SecretRef): LineConfig {
+  const login = loginSettings(line, settings)
+  const brokerId = login.BROKER_ID ?? adapterOf(settings)
+  const userId = login.USER_ID ?? `${adapterOf(settings)}-${line}`
+  const filter =
+    line === 'primary'
+      ? { include: settings.CTP_PRIMARY_INCLUDE, exclude: settings.CTP_PRIMARY_EXCLUDE }
+      : { include: settings.CTP_BACKUP_INCLUDE, exclude: settings.CTP_BACKUP_EXCLUDE }
+  return {
+    line,
+    brokerId,
+    userId,
+    account: `${brokerId}/${userId}`,
+    password: secret(login.PASSWORD ?? { source: 'literal', value: new HiddenText(`${adapterOf(settings)}-password`) }),
+    mdFronts: login.MD_ADDRESS ?? [],
+    tdFronts: login.TD_ADDRESS ?? [],
+    appId: login.APP_ID,
+    authCode: login.AUTH_CODE === null ? null : secret(login.AUTH_CODE),
+    filter,
+  }
+}
+
+function arbitrationOf(settings: Settings): ArbitrationPolicy {
+  return {
+    ...DEFAULT_ARBITRATION,
+    aheadMaxMs: settings.ARBITRATION_AHEAD_MAX_SECONDS * 1000,
+    freshMs: settings.ARBITRATION_FRESH_SECONDS * 1000,
+  }
+}
+
+interface Anchors {
+  pathOrNull: (text: string | null) => string | null
+  secret: (ref: SecretRef) => SecretRef
+}
+
+function busOf(settings: Settings, { pathOrNull, secret }: Anchors) {
+  if (settings.NATS_URL === null) return null
+  return {
+    servers: settings.NATS_URL,
+    user: settings.NATS_USER,
+    password: settings.NATS_PASSWORD === null ? null : secret(settings.NATS_PASSWORD),
+    credsFile: pathOrNull(settings.NATS_CREDS_FILE),
+    tls: {
+      caFile: pathOrNull(settings.NATS_TLS_CA),
+      certFile: pathOrNull(settings.NATS_TLS_CERT),
+      keyFile: pathOrNull(settings.NATS_TLS_KEY),
+    },
+    stream: settings.NATS_STREAM,
+    subjectPrefix: settings.NATS_SUBJECT_PREFIX,
+  }
+}
+
+/** A relative `file:` is a credential that systemd passed, where there are such, else a file beside the working directory. */
+function anchoredSecret(ref: SecretRef, around: Surroundings): SecretRef {
+  if (ref.source !== 'file' || isAbsolute(ref.path)) return ref
+  return { source: 'file', path: resolve(around.credentialsDirectory ?? around.cwd, ref.path) }
+}

@@ -1,0 +1,41 @@
+/**
+ * Finds the env file that the profile calls for, reads it, and parses everything. What a command does first, and the one place where
+ * configuration touches the disk.
+ */
+import { resolve } from 'node:path'
+import { Failure, problemOf } from '#domain/failure.ts'
+import { readEnvFile } from './env-file.ts'
+import { type ConfigInputs, type ParsedConfig, parseConfig, shownValue } from './parse-config.ts'
+import { PROFILES } from './schema.ts'
+
+export interface LoadInputs extends Omit<ConfigInputs, 'envFile'> {
+  /** From --env-file; otherwise `.env.<profile>` in `cwd`, which profile sim can do without. */
+  readonly envFilePath?: string | undefined
+}
+
+/** Never throws for what an operator wrote: a missing file, an unknown profile and a bad value all come back as problems. */
+export async function loadConfig(inputs: LoadInputs): Promise<ParsedConfig> {
+  const asked = inputs.profile ?? (inputs.env['FEED_PROFILE'] || null)
+  const profile = PROFILES.find((name) => name === asked) ?? null
+  if (asked !== null && profile === null) return unknownProfile(asked)
+
+  const named = inputs.envFilePath
+  const path = resolve(inputs.cwd, named ?? `.env.${profile ?? 'sim'}`)
+  try {
+    return parseConfig({ ...inputs, envFile: await readEnvFile(path) })
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    const needless = named === undefined && (profile ?? 'sim') === 'sim' && error.kind === 'env-file-missing'
+    if (needless) return parseConfig({ ...inputs, envFile: null })
+    return { ok: false, exitCode: 78, profile: profile ?? 'sim', problems: [problemOf(error)], warnings: [] }
+  }
+}
+
+function unknownProfile(asked: string): ParsedConfig {
+  const problem = {
+    name: 'FEED_PROFILE',
+    message: `expected one of ${PROFILES.join(', ')}, got ${shownValue('FEED_PROFILE', asked)}`,
+    remedy: `Use --profile with one of ${PROFILES.join(', ')}.`,
+  }
+  return { ok: false, exitCode: 78, profile: asked, problems: [problem], warnings: [] }
+}

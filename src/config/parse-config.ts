@@ -1,0 +1,152 @@
+/**
+ * Environment text to Config, or to every problem at once. Precedence: flag, process environment, env file, default. Pure but for relative
+ * paths: reading files is load-config.ts, resolving secrets happens just before use.
+ */
+import type { Problem } from '#domain/failure.ts'
+import { maskAccount } from '#domain/secret-ref.ts'
+import { type Config, configOf, type Surroundings } from './config.ts'
+import { applyRules, type Finding } from './config-rules.ts'
+import type { EnvFile } from './env-file.ts'
+import {
+  ACCOUNT_SETTINGS,
+  isSettingName,
+  SECRET_SETTINGS,
+  SETTING_NAMES,
+  type SettingName,
+  settingsSchema,
+} from './schema.ts'
+import { unknownNames } from './unknown-names.ts'
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+export interface ConfigInputs {
+  /** From --profile. */
+  readonly profile?: string | undefined
+  /** What other flags override, by the name they override: `{METRICS_PORT: '0'}`. */
+  readonly flags?: Readonly<Partial<Record<SettingName, string | undefined>>> | undefined
+  readonly env: Environment
+  readonly envFile: EnvFile | null
+  readonly cwd: string
+  readonly packageDir: string
+  /** A missing backup line is a problem. */
+  readonly requireBackup?: boolean | undefined
+}
+
+export type ParsedConfig =
+  | { readonly ok: true; readonly config: Config; readonly warnings: readonly Problem[] }
+  | {
+      readonly ok: false
+      readonly exitCode: 78
+      /** The profile as asked for, valid or not: for the report. */
+      readonly profile: string
+      readonly problems: readonly Problem[]
+      readonly warnings: readonly Problem[]
+    }
+
+export function parseConfig(inputs: ConfigInputs): ParsedConfig {
+  const texts = layeredTexts(inputs)
+  const profile = texts.get('FEED_PROFILE')?.text ?? 'sim'
+  const malformed = new Map<SettingName, Problem>()
+  const first = settingsSchema.safeParse(rawOf(texts))
+  for (const issue of first.error?.issues ?? []) {
+    const name = String(issue.path[0])
+    if (isSettingName(name)) malformed.set(name, malformedProblem(name, issue.message, texts.get(name)))
+  }
+  // Whatever is malformed is replaced by its default, so that the rules can speak about the rest in the same run.
+  for (const name of malformed.keys()) texts.delete(name)
+  const settings = settingsSchema.parse(rawOf(texts))
+
+  // Without the file's values, or without knowing what for, the rules would only report echoes.
+  const blind =
+    (inputs.envFile?.problems.length ?? 0) > 0 || malformed.has('FEED_PROFILE') || malformed.has('FEED_ADAPTER')
+  const findings = blind
+    ? []
+    : applyRules({ settings, envFile: inputs.envFile, requireBackup: inputs.requireBackup ?? false }).filter(
+        ({ about }) => !about.some((name) => malformed.has(name)),
+      )
+  const problems = [
+    ...(inputs.envFile?.problems ?? []),
+    ...malformed.values(),
+    ...findings.filter(({ severity }) => severity === 'problem').map((finding) => finding.problem),
+  ]
+  const warnings = [
+    ...findings.filter(isWarning).map((finding) => finding.problem),
+    ...unknownNames(inputs.envFile?.values.keys() ?? [], 'env-file'),
+    ...unknownNames(namesSet(inputs.env), 'environment'),
+  ]
+  if (problems.length > 0) return { ok: false, exitCode: 78, profile, problems, warnings }
+  return { ok: true, config: configOf(settings, surroundings(inputs)), warnings }
+}
+
+function isWarning(finding: Finding): boolean {
+  return finding.severity === 'warning'
+}
+
+interface Text {
+  readonly text: string
+  readonly origin: string
+}
+
+/** An empty value is an absent one: docker-compose and CI systems pass unset variables so. */
+function layeredTexts(inputs: ConfigInputs): Map<SettingName, Text> {
+  const flags: Readonly<Partial<Record<SettingName, string | undefined>>> = {
+    FEED_PROFILE: inputs.profile,
+    ...inputs.flags,
+  }
+  const texts = new Map<SettingName, Text>()
+  for (const name of SETTING_NAMES) {
+    const inFile = inputs.envFile?.values.get(name)
+    const inEnvironment = inputs.env[name]
+    const flag = flags[name]
+    if (flag !== undefined) texts.set(name, { text: flag, origin: 'the command line' })
+    else if (inEnvironment) texts.set(name, { text: inEnvironment, origin: 'the environment' })
+    else if (inFile) texts.set(name, { text: inFile, origin: inputs.envFile?.path ?? 'the env file' })
+  }
+  const stateDirectory = firstOf(inputs.env['STATE_DIRECTORY'])
+  if (!texts.has('FEED_STATE_DIR') && stateDirectory !== null) {
+    texts.set('FEED_STATE_DIR', { text: stateDirectory, origin: 'STATE_DIRECTORY' })
+  }
+  return texts
+}
+
+function rawOf(texts: ReadonlyMap<SettingName, Text>): Record<string, string> {
+  return Object.fromEntries([...texts].map(([name, { text }]) => [name, text]))
+}
+
+function malformedProblem(name: SettingName, expected: string, given: Text | undefined): Problem {
+  const got = given === undefined ? '[missing]' : `${shownValue(name, given.text)} from ${given.origin}`
+  return {
+    name,
+    message: `expected ${expected}, got ${got}`,
+    remedy: `Correct ${name}; .env.example says what it means.`,
+  }
+}
+
+const SHOWN_LENGTH_MAX = 60
+
+/** A value as a problem may quote it. */
+export function shownValue(name: string, text: string): string {
+  if (SECRET_SETTINGS.has(name)) return '[set]'
+  if (ACCOUNT_SETTINGS.has(name)) return maskAccount(text)
+  const withoutLogins = text.replace(/\/\/[^/@\s]*@/g, '//***@')
+  const cut = withoutLogins.length > SHOWN_LENGTH_MAX ? `${withoutLogins.slice(0, SHOWN_LENGTH_MAX)}...` : withoutLogins
+  return JSON.stringify(cut)
+}
+
+function namesSet(env: Environment): string[] {
+  return Object.keys(env).filter((name) => env[name] !== undefined && env[name] !== '')
+}
+
+function surroundings(inputs: ConfigInputs): Surroundings {
+  return {
+    cwd: inputs.cwd,
+    packageDir: inputs.packageDir,
+    credentialsDirectory: inputs.env['CREDENTIALS_DIRECTORY'] || null,
+    envFile: inputs.envFile?.path ?? null,
+  }
+}
+
+/** systemd lists several directories with colons. */
+function firstOf(list: string | undefined): string | null {
+  return list?.split(':')[0] || null
+}

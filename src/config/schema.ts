@@ -1,0 +1,178 @@
+/**
+ * The single schema: every environment name the product reads, its form and its default. Types are inferred from it; `.env.example`
+ * documents it, and a test holds the two equal. What the names mean together is in config.ts, what must not be combined in config-rules.ts.
+ */
+import { z } from 'zod'
+import {
+  bytes,
+  decimal,
+  filePath,
+  filePaths,
+  flag,
+  fronts,
+  globs,
+  marketClock,
+  oneOf,
+  orNull,
+  plainText,
+  secret,
+  url,
+  urls,
+  whole,
+} from './value-forms.ts'
+
+export const PROFILES = ['sim', 'paper', 'staging', 'live'] as const
+export type Profile = (typeof PROFILES)[number]
+
+const ID = 'an id of up to 64 printable characters without spaces'
+const ID_PATTERN = /^[\x21-\x7e]{1,64}$/
+const NATS_SCHEMES = ['nats', 'tls', 'ws', 'wss']
+const DAY_SECONDS = 86_400
+
+export const settingsSchema = z.object({
+  FEED_PROFILE: oneOf(...PROFILES).prefault('sim'),
+  FEED_STATE_DIR: filePath('the path of a directory').prefault('./var'),
+  // The default depends on the profile: sim in sim, ctp elsewhere.
+  FEED_ADAPTER: orNull(oneOf('sim', 'replay', 'ctp')),
+  FEED_LINES: oneOf('auto', 'primary').prefault('auto'),
+  FEED_WINDOW: oneOf('auto', 'day', 'night').prefault('auto'),
+  FEED_SUPERVISOR: oneOf('local', 'systemd', 'compose').prefault('local'),
+  STANDBY_MODE: oneOf('hot', 'warm', 'cold').prefault('hot'),
+
+  CTP_PRIMARY_BROKER_ID: orNull(plainText(ID, ID_PATTERN)),
+  CTP_PRIMARY_USER_ID: orNull(plainText(ID, ID_PATTERN)),
+  CTP_PRIMARY_PASSWORD: orNull(secret()),
+  CTP_PRIMARY_MD_ADDRESS: orNull(fronts()),
+  CTP_PRIMARY_TD_ADDRESS: orNull(fronts()),
+  CTP_PRIMARY_APP_ID: orNull(plainText(ID, ID_PATTERN)),
+  CTP_PRIMARY_AUTH_CODE: orNull(secret()),
+  CTP_PRIMARY_INCLUDE: globs().prefault(''),
+  CTP_PRIMARY_EXCLUDE: globs().prefault(''),
+  CTP_BACKUP_BROKER_ID: orNull(plainText(ID, ID_PATTERN)),
+  CTP_BACKUP_USER_ID: orNull(plainText(ID, ID_PATTERN)),
+  CTP_BACKUP_PASSWORD: orNull(secret()),
+  CTP_BACKUP_MD_ADDRESS: orNull(fronts()),
+  CTP_BACKUP_TD_ADDRESS: orNull(fronts()),
+  CTP_BACKUP_APP_ID: orNull(plainText(ID, ID_PATTERN)),
+  CTP_BACKUP_AUTH_CODE: orNull(secret()),
+  CTP_BACKUP_INCLUDE: globs().prefault(''),
+  CTP_BACKUP_EXCLUDE: globs().prefault(''),
+  CTP_SDK_LIB_DIR: orNull(filePath('the path of a directory')),
+  CTP_BRIDGE_PATH: orNull(filePath()),
+  CTP_ROUTE_SELECTOR: oneOf('primary', 'backup', 'auto').prefault('auto'),
+  CTP_TD_LOGIN_FIRST: flag().prefault('false'),
+  CTP_PRODUCTION_MODE: flag().prefault('true'),
+
+  SIM_INSTRUMENTS: whole({ min: 1, max: 25_000 }).prefault('500'),
+  SIM_TICKS_PER_SECOND: whole({ min: 0, max: 500_000 }).prefault('1000'),
+  SIM_SEED: whole({ min: 0, max: 4_294_967_295 }).prefault('1'),
+  SIM_MARKET_CLOCK: marketClock().prefault('always-open'),
+  SIM_SCENARIO: orNull(filePath()),
+  REPLAY_FILES: orNull(filePaths()),
+  REPLAY_SPEED: decimal({ min: 0, max: 100_000 }).prefault('1'),
+
+  CATALOGUE_FILE: orNull(filePath()),
+  CATALOGUE_MAX_AGE_HOURS: whole({ min: 1, max: 8_760 }).prefault('96'),
+  CONTRACTS_INCLUDE: globs().prefault(''),
+  CONTRACTS_EXCLUDE: globs().prefault(''),
+  CONTRACTS_LIMIT: orNull(whole({ min: 1, max: 200_000 })),
+  CALENDAR_DIR: orNull(filePath('the path of a directory')),
+
+  SUBSCRIBE_BATCH_SIZE: whole({ min: 1, max: 5_000 }).prefault('500'),
+  SUBSCRIBE_RATE_LIMIT_MAX_REQUESTS: whole({ min: 0, max: 100_000 }).prefault('500'),
+  SUBSCRIBE_RATE_LIMIT_WINDOW_SECONDS: decimal({ min: 0.01, max: 60 }).prefault('0.5'),
+  SUBSCRIBE_MAX_RETRIES: whole({ min: 0, max: 100 }).prefault('3'),
+  SUBSCRIBE_RETRY_DELAY_SECONDS: decimal({ min: 0.01, max: 600 }).prefault('1'),
+  RATE_LIMIT_LOGIN_PER_MINUTE: whole({ min: 1, max: 60 }).prefault('5'),
+
+  CONNECT_TIMEOUT_SECONDS: decimal({ min: 0.1, max: 600 }).prefault('10'),
+  LOGIN_TIMEOUT_SECONDS: decimal({ min: 0.1, max: 600 }).prefault('15'),
+  SUBSCRIBE_ACK_TIMEOUT_SECONDS: decimal({ min: 0.1, max: 600 }).prefault('10'),
+  FIRST_TICK_TIMEOUT_SECONDS: decimal({ min: 0.1, max: 600 }).prefault('30'),
+  READY_TIMEOUT_SECONDS: decimal({ min: 1, max: 3_600 }).prefault('120'),
+  STOP_TIMEOUT_SECONDS: decimal({ min: 1, max: 600 }).prefault('20'),
+
+  ARBITRATION_AHEAD_MAX_SECONDS: decimal({ min: 0.1, max: 600 }).prefault('3'),
+  ARBITRATION_FRESH_SECONDS: decimal({ min: 1, max: 3_600 }).prefault('60'),
+  LIVENESS_SILENT_SECONDS: decimal({ min: 0.1, max: 600 }).prefault('3'),
+  LIVENESS_COUNTERS_SECONDS: decimal({ min: 1.5, max: 600 }).prefault('3'),
+  FAILOVER_AUTOMATIC: flag().prefault('true'),
+  FAILOVER_HOLD_DOWN_SECONDS: decimal({ min: 0, max: 3_600 }).prefault('10'),
+  FAILOVER_STABLE_SECONDS: decimal({ min: 0, max: DAY_SECONDS }).prefault('300'),
+  FAILOVER_FLAP_LIMIT: whole({ min: 1, max: 100 }).prefault('4'),
+  FAILOVER_FLAP_WINDOW_SECONDS: decimal({ min: 1, max: DAY_SECONDS }).prefault('3600'),
+  FAILOVER_LOGIN_FAILURES: whole({ min: 1, max: 100 }).prefault('3'),
+  FAILOVER_OBJECTIVE_SECONDS: decimal({ min: 0.1, max: 3_600 }).prefault('5'),
+  GUARD_INVALID_RATIO: decimal({ min: 0.0001, max: 1 }).prefault('0.02'),
+  GUARD_INVALID_WINDOW_SECONDS: decimal({ min: 1, max: 3_600 }).prefault('60'),
+  GUARD_INVALID_MIN_TICKS: whole({ min: 1, max: 10_000_000 }).prefault('1000'),
+  GUARD_DELAY_P95_MS: whole({ min: 1, max: 600_000 }).prefault('500'),
+
+  COVERAGE_THRESHOLD: decimal({ min: 0.01, max: 1 }).prefault('0.995'),
+  HEALTH_LAG_WARNING_SECONDS: decimal({ min: 0.1, max: DAY_SECONDS }).prefault('30'),
+  HEALTH_LAG_CRITICAL_SECONDS: decimal({ min: 0.1, max: DAY_SECONDS }).prefault('120'),
+
+  JOURNAL_SEGMENT_BYTES: bytes({ min: '1MiB', max: '1GiB' }).prefault('64MiB'),
+  JOURNAL_SYNC_INTERVAL_MS: whole({ min: 1, max: 10_000 }).prefault('50'),
+  JOURNAL_RETENTION_DAYS: whole({ min: 1, max: 3_650 }).prefault('7'),
+  JOURNAL_MAX_BYTES: bytes({ min: '2MiB', max: '100TiB' }).prefault('50GiB'),
+  JOURNAL_MIN_FREE_BYTES: bytes({ min: '0', max: '100TiB' }).prefault('256MiB'),
+  CHECKPOINT_INTERVAL_SECONDS: decimal({ min: 0.1, max: 3_600 }).prefault('10'),
+
+  METRICS_HOST: plainText('a host name or address', /^[A-Za-z0-9.:[\]_-]{1,253}$/).prefault('127.0.0.1'),
+  METRICS_PORT: whole({ min: 0, max: 65_535 }).prefault('9101'),
+  PUSHGATEWAY_URL: orNull(url('an http or https URL without a password in it', ['http', 'https'])),
+  PUSHGATEWAY_TIMEOUT_SECONDS: decimal({ min: 0.1, max: 60 }).prefault('3'),
+
+  NATS_URL: orNull(urls('nats:// or tls:// URLs without a password in them, comma-separated', NATS_SCHEMES)),
+  NATS_USER: orNull(plainText(ID, ID_PATTERN)),
+  NATS_PASSWORD: orNull(secret()),
+  NATS_CREDS_FILE: orNull(filePath()),
+  NATS_TLS_CA: orNull(filePath()),
+  NATS_TLS_CERT: orNull(filePath()),
+  NATS_TLS_KEY: orNull(filePath()),
+  NATS_STREAM: plainText('a stream name of letters, digits, - and _', /^[A-Za-z0-9_-]{1,128}$/).prefault(
+    'MARKET_TICKS',
+  ),
+  NATS_SUBJECT_PREFIX: plainText(
+    'a subject of letters, digits, - and _, parted by dots, without wildcards',
+    /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/,
+  ).prefault('market'),
+
+  LOG_LEVEL: oneOf('trace', 'debug', 'info', 'warn', 'error').prefault('info'),
+  LOG_MAX_BYTES: bytes({ min: '1MiB', max: '100GiB' }).prefault('256MiB'),
+  LOG_RETENTION_DAYS: whole({ min: 1, max: 3_650 }).prefault('14'),
+})
+
+export type Settings = z.output<typeof settingsSchema>
+export type SettingName = keyof Settings
+
+const NAMES = new Set<string>(Object.keys(settingsSchema.shape))
+
+export function isSettingName(name: string): name is SettingName {
+  return NAMES.has(name)
+}
+
+export const SETTING_NAMES: readonly SettingName[] = [...NAMES].filter(isSettingName)
+
+/** Shown as [set] or [missing], never as text. */
+export const SECRET_SETTINGS: ReadonlySet<string> = new Set<SettingName>([
+  'CTP_PRIMARY_PASSWORD',
+  'CTP_PRIMARY_AUTH_CODE',
+  'CTP_BACKUP_PASSWORD',
+  'CTP_BACKUP_AUTH_CODE',
+  'NATS_PASSWORD',
+])
+
+/** Shown by their last three characters. */
+export const ACCOUNT_SETTINGS: ReadonlySet<string> = new Set<SettingName>([
+  'CTP_PRIMARY_USER_ID',
+  'CTP_BACKUP_USER_ID',
+  'NATS_USER',
+])
+
+/** The default as it would be written in an env file, or null where the name has none. */
+export function defaultText(name: SettingName): string | null {
+  const schema = settingsSchema.shape[name]
+  return schema instanceof z.ZodPrefault ? String(schema.def.defaultValue) : null
+}
