@@ -23,6 +23,7 @@ export type PulseReason =
   | 'off-hours'
   | 'subscribing'
   | 'silent-alone'
+  | 'mute-suspected'
   | 'coverage-low-on-both'
   // red, yet delivering
   | 'exchange-mute'
@@ -54,6 +55,7 @@ export const FAULT_OF_REASON = {
   'off-hours': 'doubt',
   subscribing: 'rising',
   'silent-alone': 'doubt',
+  'mute-suspected': 'doubt',
   'coverage-low-on-both': 'doubt',
   'exchange-mute': 'impaired',
   'coverage-low': 'impaired',
@@ -83,6 +85,7 @@ export const PULSE_SENTENCES: Record<PulseReason, string> = {
   'off-hours': 'The line is down while the market is closed.',
   subscribing: 'The line is logged in and still subscribing.',
   'silent-alone': 'The line is silent longer than the market explains, and no other line can confirm it.',
+  'mute-suspected': 'The line is silent longer than usual while the other line brought a few ticks.',
   'coverage-low-on-both': 'Both lines carry fewer contracts than they should.',
   'exchange-mute': 'The line is silent on an exchange on which the other line ticks.',
   'coverage-low': 'The line carries fewer contracts of its list than the threshold asks.',
@@ -104,9 +107,10 @@ export interface SilenceEvidence {
   thisLastTickMs: number | null
   otherLastTickMs: number | null
   /**
-   * The news (accepted live ticks) that the other line brought since this line's last live tick, and when the first of it came; null
-   * when there is none. Only contracts on both lists count, never the snapshots pushed after a subscription; starts anew when the
-   * exchange (re)opens. Cheap to keep: the other's news adds one, this line's tick clears.
+   * The news (accepted live ticks) that the other line brought since this line's last live tick (accepted or duplicate), and when the
+   * first of it was read; null when there is none. Only contracts on both lists count, never the snapshots pushed after a subscription;
+   * starts anew when the exchange (re)opens. Cheap to keep: the other's news adds one, this line's tick clears. Times are those of
+   * reading, not of the vendor callback: after a stall of our own, one pipe is read before the other.
    */
   unanswered: { ticks: number; sinceMs: number } | null
 }
@@ -264,8 +268,8 @@ function upReason(evidence: LineEvidence, policy: LivenessPolicy, nowMs: number)
   const silence = silenceReason(evidence, policy, nowMs)
   if (FAULT_OF_REASON[silence] === 'dead') return silence
   if (rising || (own !== null && !covered)) {
-    const otherCovered = other !== null && other >= policy.coverageThreshold
-    return otherCovered || evidence.otherStreamingSinceMs === null ? 'coverage-low' : 'coverage-low-on-both'
+    const otherIsLow = evidence.otherStreamingSinceMs !== null && other !== null && other < policy.coverageThreshold
+    return otherIsLow ? 'coverage-low-on-both' : 'coverage-low'
   }
   if (FAULT_OF_REASON[silence] === 'impaired') return silence
   return guardReason(evidence, policy) ?? silence
@@ -284,6 +288,7 @@ type SilenceReason =
   | 'too-quiet-to-judge'
   | 'exchange-silent-on-both'
   | 'silent-alone'
+  | 'mute-suspected'
   | 'exchange-mute'
   | 'line-mute'
   | 'market-silent'
@@ -294,7 +299,6 @@ function silenceReason(evidence: LineEvidence, policy: LivenessPolicy, nowMs: nu
 
   const { streamingSinceMs, otherStreamingSinceMs } = evidence
   const witnessed = otherStreamingSinceMs !== null && nowMs - otherStreamingSinceMs >= policy.settleMs
-  // Nobody owes a tick from before the line came up or the exchange opened.
   const upForMs = streamingSinceMs === null ? 0 : nowMs - streamingSinceMs
   if (witnessed && upForMs >= policy.settleMs) {
     const openForMs = Math.max(...open.map(({ inStateForMs }) => inStateForMs))
@@ -306,9 +310,12 @@ function silenceReason(evidence: LineEvidence, policy: LivenessPolicy, nowMs: nu
   const liquid = silences.filter((silence) => silence.isLiquid)
   if (liquid.length >= 2 && liquid.every(({ bothMs }) => bothMs >= policy.marketSilentMs)) return 'market-silent'
 
-  const beyondGap = liquid.filter(({ isBeyondGap }) => isBeyondGap)
-  if (beyondGap.length > 0) return witnessed ? 'exchange-silent-on-both' : 'silent-alone'
-  return evidence.market.thisLastTickMs === null && liquid.length === 0 ? 'too-quiet-to-judge' : 'ticking'
+  const late = liquid.filter(({ isBeyondGap }) => isBeyondGap)
+  if (late.length > 0 && !witnessed) return 'silent-alone'
+  if (late.some(({ isShared }) => !isShared)) return 'mute-suspected'
+  if (late.length > 0) return 'exchange-silent-on-both'
+  const quietMs = sinceMs(evidence.market.thisLastTickMs, nowMs)
+  return liquid.length === 0 && quietMs >= policy.aloneDoubtMs ? 'too-quiet-to-judge' : 'ticking'
 }
 
 function isMute(silence: SilenceEvidence, openForMs: number, policy: LivenessPolicy, nowMs: number): boolean {
@@ -332,17 +339,22 @@ interface Silence {
   /** How long neither line brought a tick. */
   bothMs: number
   isBeyondGap: boolean
+  /** The other line is silent about as long; half the limit, because the lines never fall silent at the same instant. */
+  isShared: boolean
 }
 
 function measureSilence(exchange: ExchangeEvidence, upForMs: number, policy: LivenessPolicy, nowMs: number): Silence {
+  const gapMs = exchange.expectedGapMs ?? Number.POSITIVE_INFINITY
+  const limitMs = Math.max(policy.aloneDoubtMs, gapMs * policy.aloneGapFactor)
+  // Nobody owes a tick from before the line came up or the exchange opened.
   const owedForMs = Math.min(exchange.inStateForMs, upForMs)
   const thisMs = Math.min(owedForMs, sinceMs(exchange.thisLastTickMs, nowMs))
   const bothMs = Math.min(thisMs, sinceMs(exchange.otherLastTickMs, nowMs))
-  const gapMs = exchange.expectedGapMs
   return {
-    isLiquid: gapMs !== null && gapMs <= policy.liquidGapMs,
+    isLiquid: gapMs <= policy.liquidGapMs,
     bothMs,
-    isBeyondGap: gapMs !== null && thisMs >= Math.max(policy.aloneDoubtMs, gapMs * policy.aloneGapFactor),
+    isBeyondGap: thisMs >= limitMs,
+    isShared: bothMs >= limitMs / 2,
   }
 }
 
