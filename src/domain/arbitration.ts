@@ -69,6 +69,8 @@ export class Arbiter {
   lastTradingDay = 0
   /** The tick classified last was accepted because its slot had been poisoned. */
   lastReset = false
+  /** The tick classified last was the snapshot that a front pushes after a subscription. */
+  lastWasSnapshot = false
   /** How far the tick classified last came behind the other line, NaN when that can't be told. */
   lastBehindMs = Number.NaN
 
@@ -104,6 +106,7 @@ export class Arbiter {
     const receivedMs = views.f64[(at + TICK_AT.receivedWallMs) >> 3] ?? 0
     const volume = views.i32[(at + TICK_AT.volume) >> 2] ?? -1
     const isSnapshot = this.#snapshotDue[line][slot] === 1
+    this.lastWasSnapshot = isSnapshot
     if (isSnapshot) this.#snapshotDue[line][slot] = 0
 
     const eventMs = this.#dateTick(views, at, receivedMs, isSnapshot)

@@ -19,6 +19,7 @@ export type FeedErrorKind =
   | 'bridge-crashed'
   | 'bridge-hung'
   | 'bridge-unavailable'
+  | 'secret-unavailable'
   | 'protocol-fault'
 
 export type LoginErrorKind =
@@ -216,6 +217,10 @@ export const FEED_ERROR_TEXTS: Record<FeedErrorKind, { message: string; remedy: 
   'bridge-hung': {
     message: 'the bridge process went silent',
     remedy: 'Nothing to do: it is killed and started again.',
+  },
+  'secret-unavailable': {
+    message: 'a secret that the login needs cannot be read',
+    remedy: 'Check the secret reference and its store; the login is tried again.',
   },
   'bridge-unavailable': {
     message: 'the bridge program cannot be started',

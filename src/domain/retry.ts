@@ -81,6 +81,8 @@ export const RETRY_BY_KIND = {
   'bridge-hung': { again: 'after-backoff', firstMs: 500, maxMs: 10_000 },
   // A missing program or a wrong version stays so until somebody installs another.
   'bridge-unavailable': { again: 'after-operator' },
+  // A store that restarts is back within a minute, and nothing reaches the front meanwhile.
+  'secret-unavailable': { again: 'after-backoff', firstMs: 1_000, maxMs: 30_000 },
   'protocol-fault': { again: 'after-backoff', firstMs: 1_000, maxMs: 60_000, attemptsMax: 3 },
 } as const satisfies Record<FeedErrorKind, Retry>
 

@@ -1,0 +1,24 @@
+/**
+ * What the daemon must know to hold a line over a particular kind of feed: which bridge to start, what to tell it, and who lists the
+ * contracts. Everything else is the bridge protocol, the same for all of them.
+ */
+import type { BridgeCommand } from './bridge-process.ts'
+
+export interface FeedAdapter {
+  readonly kind: 'sim' | 'replay' | 'ctp'
+  /** The account as operators may see it, masked to its last three characters. */
+  readonly account: string | null
+  /** Who shares a login budget and a latch: the account as such, never shown. */
+  readonly accountKey: string
+  readonly front: string | null
+  /** `bridge`: the bridge answers `queryInstruments` before any login; `file`: the daemon was given a contract list. */
+  readonly listing: 'bridge' | 'file'
+  command(): BridgeCommand
+  /** Name, value pairs of the `start` frame. */
+  startPairs(): string[]
+  /**
+   * Name, value pairs of the `login` frame, with secrets resolved just now.
+   * @throws Failure when a secret can't be resolved
+   */
+  loginPairs(signal: AbortSignal): Promise<string[]>
+}

@@ -1,0 +1,718 @@
+/**
+ * Holds one line: starts its bridge, connects, logs in within the budget, subscribes the whole list at the permitted pace, and begins
+ * again where the world makes it. What to do after a failure is the retry table's decision (`#domain/retry.ts`); this file performs it.
+ *
+ *     off -> connecting -> logging-in -> [logged-in] -> subscribing -> streaming
+ *      ^          \____________\______________\______________/
+ *      |                          waiting  (retry table says when)
+ *      |                          latched  (an operator must clear it)
+ *      `------- the supervisor wants the line cold
+ *
+ * The vendor library reconnects by itself but forgets login and subscriptions, so `disconnected` leads back to `connecting` with the
+ * same bridge; a bridge that died, hangs or speaks nonsense is replaced.
+ */
+
+import { type BridgeEnd, BridgeProcess } from '#adapters/feeds/bridge-process.ts'
+import type { FeedAdapter } from '#adapters/feeds/feed-adapter.ts'
+import { type Message, vendorText } from '#adapters/feeds/wire.ts'
+import { type Clock, sleep } from '#clock.ts'
+import { unreachable } from '#domain/assert.ts'
+import { Failure } from '#domain/failure.ts'
+import { type FeedErrorKind, kindOfLoginError, kindOfReturnCode, kindOfSubscribeError } from '#domain/feed-error.ts'
+import { type Line, type LineIndex, lineIndex } from '#domain/line.ts'
+import { attemptNumber, nextAttempt, paceAfterDrops } from '#domain/retry.ts'
+import type { LineState } from '#domain/status.ts'
+import { Subscription, SubscriptionBook } from '#domain/subscription-book.ts'
+import type { TickViews } from '#domain/tick.ts'
+import { Inbox } from './inbox.ts'
+import type { PacingPolicy, SubscriptionPacer } from './subscription-pacer.ts'
+
+export interface LineTimeouts {
+  /** From starting the bridge process to its first frame. */
+  helloMs: number
+  connectMs: number
+  loginMs: number
+  /** From a subscribe request to each contract's answer. */
+  ackMs: number
+  /** From the last acknowledgement to the first tick, in an open market. */
+  firstTickMs: number
+  /** Between frames: the bridge counts once a second, so more silence than this is a hang. */
+  silenceMs: number
+  /** From the start of the instrument query to its last row, between rows. */
+  catalogueMs: number
+}
+
+/** What a line may be asked to be: subscribed, logged in without subscriptions, or not there at all. */
+export type LineLevel = 'hot' | 'warm' | 'cold'
+
+/** What a line session needs of the daemon around it. */
+export interface LineEnvironment {
+  clock: Clock
+  timeouts: LineTimeouts
+  pacing: PacingPolicy
+  pacer: SubscriptionPacer
+  maxSubscribeAttempts: number
+  /** Milliseconds until a login of this account may be sent; 0 means it was granted, and counted on disk. */
+  requestLogin(accountKey: string): Promise<number>
+  /** The account must not log in until an operator clears it. */
+  isLatched(accountKey: string): boolean
+  latch(accountKey: string, line: Line, message: string): Promise<void>
+  /** Slot of the instrument, made on first sight; null when the line's filters leave it out. */
+  slotFor(line: Line, symbol: string, exchange: string, isListing: boolean): number | null
+  slotName(slot: number): { symbol: string; exchange: string }
+  expectSnapshot(line: LineIndex, slot: number): void
+  /** Frames are about to be read, at this moment of CLOCK_MONOTONIC. */
+  reading(nowMs: number): void
+  tick(line: LineIndex, slot: number, views: TickViews, at: number): void
+  /** Replay only: the bridge sent everything up to `reachedMs`. */
+  reached(line: Line, reachedMs: number, nextMs: number): void
+  /** Something that the supervisor should look at now rather than at its next round. */
+  changed(line: Line): void
+  /** A random number in [0, 1) for backoff. */
+  jitter(): number
+  marketIsOpen(): boolean
+  log(level: 'debug' | 'info' | 'warn' | 'error', message: string, details?: Record<string, unknown>): void
+}
+
+type Note =
+  | { type: 'hello'; message: Message }
+  | { type: 'connected' }
+  | { type: 'disconnected'; reason: number }
+  | { type: 'loggedIn'; message: Message }
+  | { type: 'catalogueRow' }
+  | { type: 'catalogueEnd' }
+  | { type: 'ended'; end: BridgeEnd }
+  | { type: 'recycle'; failure: LineFailure | null }
+
+/** Why a bridge or a connection was given up. */
+interface LineFailure {
+  kind: FeedErrorKind
+  message: string
+}
+
+const NOTES_MAX = 100_000
+const RETIRE_GRACE_MS = 300
+
+export class LineSession {
+  readonly line: Line
+  readonly index: LineIndex
+  readonly book = new SubscriptionBook()
+  readonly adapter: FeedAdapter
+  state: LineState = 'off'
+  detail = 'not started'
+  /** CLOCK_MONOTONIC of the last change of `state`. */
+  stateSinceMs: number
+  connected = false
+  loggedIn = false
+  /** CLOCK_MONOTONIC of the last frame of any kind. */
+  lastFrameMs: number
+  /** Since the last success: failed logins and connects in a row. */
+  failuresInRow = 0
+  tradingDay = ''
+  apiVersion = ''
+  counters = { received: 0, written: 0, dropped: 0, highWater: 0 }
+  rateLimitHits = 0
+  bridgeStarts = 0
+  readonly loginOutcomes: Record<'granted' | 'accepted' | 'refused' | 'timed-out', number> = {
+    granted: 0,
+    accepted: 0,
+    refused: 0,
+    'timed-out': 0,
+  }
+  readonly disconnects = new Map<string, number>()
+  /** Ticks that came from a bridge after its bounded drain. */
+  lateBytes = 0
+  /** Frames that the pipe lost, seen by holes in the bridge's own count. */
+  missingFrames = 0
+
+  readonly #env: LineEnvironment
+  readonly #inbox = new Inbox<Note>(NOTES_MAX)
+  readonly #answers = new Map<number, (code: number) => void>()
+  #bridge: BridgeProcess | null = null
+  #slots = new Int32Array(0)
+  #level: LineLevel
+  #levelChanged = new AbortController()
+  #loginScope = new AbortController()
+  /** How long the last login held. */
+  #heldMs = 0
+  /** Sessions in a row that the front cut while contracts were being asked for. */
+  #dropsWhileSubscribing = 0
+  readonly #notReady = new Set<number>()
+  #wakeSubscriber: (() => void) | null = null
+
+  constructor(line: Line, adapter: FeedAdapter, level: LineLevel, env: LineEnvironment) {
+    this.line = line
+    this.index = lineIndex(line)
+    this.adapter = adapter
+    this.#level = level
+    this.#env = env
+    this.stateSinceMs = env.clock.monotonicMs()
+    this.lastFrameMs = this.stateSinceMs
+  }
+
+  get bridgePid(): number | null {
+    return this.#bridge?.pid ?? null
+  }
+
+  get level(): LineLevel {
+    return this.#level
+  }
+
+  /** Raises or lowers what the line should be; takes effect at once, dropping a login that is not wanted any more. */
+  setLevel(level: LineLevel): void {
+    if (level === this.#level) return
+    const isRaise = RANK[level] > RANK[this.#level]
+    this.#level = level
+    this.#levelChanged.abort()
+    this.#levelChanged = new AbortController()
+    if (isRaise) this.#wakeSubscriber?.()
+    else this.#inbox.put({ type: 'recycle', failure: null })
+  }
+
+  /** Gives the present bridge up and begins again, as the retry table has it for this kind of failure. */
+  recycle(kind: FeedErrorKind, message: string): void {
+    this.#inbox.put({ type: 'recycle', failure: { kind, message } })
+  }
+
+  /** Asks again for these contracts; returns how many are on this line's list. */
+  subscribeAgain(slots: Iterable<number>): number {
+    const asked = this.book.askAgain(slots)
+    this.#wakeSubscriber?.()
+    return asked
+  }
+
+  /** New contracts were listed while the line is up. */
+  listChanged(): void {
+    this.#wakeSubscriber?.()
+  }
+
+  /** Replay only. */
+  advance(toMs: number): void {
+    this.#bridge?.send('advance', { numbers: [toMs] })
+  }
+
+  /** Holds the line until the signal aborts; then the bridge is gone. Never rejects but for our own mistakes. */
+  async run(signal: AbortSignal): Promise<void> {
+    let attempt = 0
+    while (!signal.aborted) {
+      this.#heldMs = 0
+      if (this.#level === 'cold') {
+        this.#become('off', 'standby is cold: not logged in')
+        await this.#untilLevelChanges(signal)
+        continue
+      }
+      if (this.#env.isLatched(this.adapter.accountKey)) {
+        this.#become('latched', 'the account is latched after a refused login; an operator must clear it')
+        await quietSleep(1_000, signal)
+        continue
+      }
+      const failure = await this.#holdBridge(signal)
+      if (failure === null) continue
+      attempt = attemptNumber(attempt, this.#heldMs)
+      await this.#performRetry(failure, attempt, signal)
+    }
+    this.#become('off', 'stopped')
+  }
+
+  async #performRetry(failure: LineFailure, attempt: number, signal: AbortSignal): Promise<void> {
+    const { clock, jitter, log } = this.#env
+    const decision = nextAttempt(failure.kind, attempt, jitter(), clock.monotonicMs())
+    log('warn', `${this.line}: ${failure.message}`, { kind: failure.kind, attempt, decision: decision.again })
+    switch (decision.again) {
+      case 'at': {
+        this.#become('waiting', failure.message)
+        await quietSleep(
+          Math.max(0, decision.atMs - clock.monotonicMs()),
+          AbortSignal.any([signal, this.#levelChanged.signal]),
+        )
+        return
+      }
+      case 'never':
+        if (decision.latch) await this.#env.latch(this.adapter.accountKey, this.line, failure.message)
+        this.#become(decision.latch ? 'latched' : 'failed', failure.message)
+        if (!decision.latch) await this.#untilLevelChanges(signal)
+        return
+      case 'after-operator':
+        this.#become('failed', failure.message)
+        await this.#untilLevelChanges(signal)
+        return
+      case 'next-session':
+        this.#become('waiting', failure.message)
+        while (!signal.aborted && !this.#env.marketIsOpen()) await quietSleep(1_000, signal)
+        return
+    }
+  }
+
+  /** One bridge process from start to end. Null: it was ended on purpose. */
+  async #holdBridge(signal: AbortSignal): Promise<LineFailure | null> {
+    const { clock, timeouts } = this.#env
+    this.#become('connecting', 'starting the bridge')
+    this.#inbox.clear()
+    this.#slots = new Int32Array(0)
+    this.bridgeStarts++
+    this.lastFrameMs = clock.monotonicMs()
+    const bridge = new BridgeProcess(
+      this.adapter.command(),
+      {
+        reading: () => {
+          this.lastFrameMs = clock.monotonicMs()
+          this.#env.reading(this.lastFrameMs)
+        },
+        tick: (views, at) => this.#onTick(views, at),
+        message: (message) => this.#onMessage(message),
+        printed: (text) => this.#env.log('debug', `${this.line} bridge: ${text}`),
+        ended: (end) => this.#onEnded(bridge, end),
+      },
+      clock,
+    )
+    this.#bridge = bridge
+    const watch = setInterval(() => this.#watchSilence(), 500)
+    try {
+      const hello = await this.#inbox.take(['hello', 'ended'], { timeoutMs: timeouts.helloMs, signal })
+      if (hello.kind === 'aborted') return null
+      if (hello.kind === 'timed-out') return { kind: 'bridge-hung', message: 'the bridge process did not say hello' }
+      if (hello.item.type === 'ended') return failureOfEnd(hello.item.end)
+      bridge.send('start', { texts: this.adapter.startPairs() })
+      if (this.adapter.listing === 'bridge') {
+        const failure = await this.#queryList(bridge, signal)
+        if (failure !== null || signal.aborted) return failure
+      }
+      return await this.#keepConnection(bridge, signal)
+    } finally {
+      clearInterval(watch)
+      this.#loginScope.abort()
+      this.connected = false
+      this.loggedIn = false
+      await bridge.retire(RETIRE_GRACE_MS)
+      this.lateBytes += bridge.bytesDropped
+      this.#bridge = null
+      this.#failAnswers()
+      this.book.forget()
+      this.#env.changed(this.line)
+    }
+  }
+
+  /** Connects, logs in, subscribes and streams, again after each disconnect that the vendor library mends by itself. */
+  async #keepConnection(bridge: BridgeProcess, signal: AbortSignal): Promise<LineFailure | null> {
+    let reconnects = 0
+    for (;;) {
+      const { timeouts } = this.#env
+      if (!this.connected) {
+        this.#become('connecting', reconnects === 0 ? 'connecting to the front' : 'waiting for the front to come back')
+        const answer = await this.#inbox.take(['connected', 'ended', 'recycle'], {
+          timeoutMs: timeouts.connectMs,
+          signal,
+        })
+        if (answer.kind === 'aborted') return null
+        if (answer.kind === 'timed-out') {
+          this.failuresInRow++
+          return { kind: 'connect-timeout', message: `no front connected within ${timeouts.connectMs} ms` }
+        }
+        if (answer.item.type === 'ended') return failureOfEnd(answer.item.end)
+        if (answer.item.type === 'recycle') return answer.item.failure
+      }
+      const failure = await this.#loginAndStream(bridge, reconnects, signal)
+      if (failure === 'disconnected') {
+        reconnects = attemptNumber(reconnects, this.#heldMs)
+        continue
+      }
+      return failure
+    }
+  }
+
+  async #loginAndStream(
+    bridge: BridgeProcess,
+    reconnects: number,
+    signal: AbortSignal,
+  ): Promise<LineFailure | 'disconnected' | null> {
+    const permitted = await this.#awaitLoginPermit(reconnects, signal)
+    if (permitted !== 'granted') return permitted
+
+    this.#become('logging-in', 'logging in')
+    this.loginOutcomes.granted++
+    let pairs: string[]
+    try {
+      pairs = await this.adapter.loginPairs(signal)
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      return { kind: 'secret-unavailable', message: `${error.message} ${error.remedy}` }
+    }
+    bridge.send('login', { texts: pairs })
+    const { timeouts } = this.#env
+    const answer = await this.#inbox.take(['loggedIn', 'disconnected', 'ended', 'recycle'], {
+      timeoutMs: timeouts.loginMs,
+      signal,
+    })
+    if (answer.kind === 'aborted') return null
+    if (answer.kind === 'timed-out') {
+      this.loginOutcomes['timed-out']++
+      this.failuresInRow++
+      return { kind: 'login-timeout', message: `no answer to the login within ${timeouts.loginMs} ms` }
+    }
+    switch (answer.item.type) {
+      case 'disconnected':
+        return 'disconnected'
+      case 'ended':
+        return failureOfEnd(answer.item.end)
+      case 'recycle':
+        return answer.item.failure
+      case 'loggedIn':
+        break
+    }
+    const { code, texts } = answer.item.message
+    if (code !== 0) {
+      this.loginOutcomes.refused++
+      this.failuresInRow++
+      const text = vendorText(texts[0])
+      return {
+        kind: kindOfLoginError('market-data', code, text),
+        message: `the front refused the login: error ${code} ${text}`.trimEnd(),
+      }
+    }
+    this.loginOutcomes.accepted++
+    this.failuresInRow = 0
+    this.loggedIn = true
+    this.tradingDay = vendorText(texts[1])
+    return this.#stream(bridge, signal)
+  }
+
+  /** Waits for the retry table (after a reconnect) and for the login budget; a disconnect meanwhile ends the wait. */
+  async #awaitLoginPermit(
+    reconnects: number,
+    signal: AbortSignal,
+  ): Promise<'granted' | LineFailure | 'disconnected' | null> {
+    const { clock } = this.#env
+    const kind = this.#dropsWhileSubscribing > 0 ? 'dropped-while-subscribing' : 'disconnected'
+    const decision = nextAttempt(kind, Math.max(1, reconnects), this.#env.jitter(), clock.monotonicMs())
+    let readyAtMs = reconnects === 0 || decision.again !== 'at' ? clock.monotonicMs() : decision.atMs
+    for (;;) {
+      const waitMs = readyAtMs - clock.monotonicMs()
+      if (waitMs <= 0) {
+        const budgetMs = await this.#env.requestLogin(this.adapter.accountKey)
+        if (budgetMs === 0) return 'granted'
+        this.#become('waiting', `login budget is used up; next login in ${Math.ceil(budgetMs / 1000)} s`)
+        readyAtMs = clock.monotonicMs() + budgetMs
+        continue
+      }
+      if (this.state !== 'waiting') this.#become('waiting', `reconnected; logging in again in ${Math.ceil(waitMs)} ms`)
+      const answer = await this.#inbox.take(['disconnected', 'ended', 'recycle'], { timeoutMs: waitMs, signal })
+      if (answer.kind === 'aborted') return null
+      if (answer.kind === 'timed-out') continue
+      if (answer.item.type === 'ended') return failureOfEnd(answer.item.end)
+      if (answer.item.type === 'recycle') return answer.item.failure
+      return 'disconnected'
+    }
+  }
+
+  async #stream(bridge: BridgeProcess, signal: AbortSignal): Promise<LineFailure | 'disconnected' | null> {
+    this.#loginScope = new AbortController()
+    const scope = AbortSignal.any([signal, this.#loginScope.signal])
+    const loggedInAtMs = this.#env.clock.monotonicMs()
+    this.#env.changed(this.line)
+    const subscriber = this.#keepSubscribed(bridge, scope)
+    try {
+      const answer = await this.#inbox.take(['disconnected', 'ended', 'recycle'], { signal })
+      this.#heldMs = this.#env.clock.monotonicMs() - loggedInAtMs
+      if (answer.kind !== 'taken') return null
+      switch (answer.item.type) {
+        case 'disconnected':
+          return 'disconnected'
+        case 'ended':
+          return failureOfEnd(answer.item.end)
+        case 'recycle':
+          return answer.item.failure
+        default:
+          return unreachable(answer.item)
+      }
+    } finally {
+      this.#loginScope.abort()
+      this.#wakeSubscriber?.()
+      await subscriber
+    }
+  }
+
+  /** Asks for every wanted contract in paced batches, asks again where no answer came, and waits for new wishes. */
+  async #keepSubscribed(bridge: BridgeProcess, scope: AbortSignal): Promise<void> {
+    const { clock, pacing, timeouts, maxSubscribeAttempts } = this.#env
+    let unansweredRounds = 0
+    let lastRequestMs = 0
+    while (!scope.aborted) {
+      if (this.#level === 'warm') {
+        this.#become('logged-in', 'standby is warm: logged in, not subscribed')
+        await this.#untilWoken(scope)
+        continue
+      }
+      const batch = this.book.takeBatch(pacing.batchSize)
+      if (batch.length > 0) {
+        this.#become('subscribing', `subscribed ${this.book.subscribed} of ${this.book.expected}`)
+        const sent = await this.#requestBatch(bridge, batch, scope)
+        if (!sent) this.book.returnBatch(batch)
+        lastRequestMs = clock.monotonicMs()
+        continue
+      }
+      const answerDueMs = lastRequestMs + timeouts.ackMs - clock.monotonicMs()
+      if (this.book.requested > 0 && answerDueMs > 0) {
+        await this.#untilWoken(scope, answerDueMs)
+        continue
+      }
+      // All was asked for and every answer that comes has come. What stayed silent is asked for again, later and later.
+      const unanswered = this.book.slotsIn(Subscription.requested)
+      unansweredRounds = unanswered.length === 0 ? 0 : unansweredRounds + 1
+      if (unanswered.length === 0 || unansweredRounds >= maxSubscribeAttempts) {
+        this.#dropsWhileSubscribing = 0
+        this.#become('streaming', this.#streamingDetail(unanswered.length))
+      }
+      await this.#untilWoken(scope, this.#nextRoundMs(unansweredRounds))
+      if (this.book.wanted > 0) continue
+      this.book.returnBatch(this.book.slotsIn(Subscription.requested))
+      this.book.askAgain(this.#notReady)
+      this.#notReady.clear()
+    }
+  }
+
+  /** When to ask again for contracts that gave no answer or were not ready; undefined when there are none. */
+  #nextRoundMs(unansweredRounds: number): number | undefined {
+    const kind =
+      unansweredRounds > 0 ? 'acknowledgement-timeout' : this.#notReady.size > 0 ? 'contract-not-ready' : null
+    if (kind === null) return undefined
+    const decision = nextAttempt(kind, Math.max(1, unansweredRounds), this.#env.jitter(), 0)
+    return decision.again === 'at' ? decision.atMs : undefined
+  }
+
+  #streamingDetail(unanswered: number): string {
+    const { subscribed, expected, refused } = this.book
+    const missing = unanswered === 0 ? '' : `, ${unanswered} unanswered`
+    return `subscribed ${subscribed} of ${expected}${refused === 0 ? '' : `, ${refused} refused`}${missing}`
+  }
+
+  /** False: the request did not leave, and the batch must be asked for again. */
+  async #requestBatch(bridge: BridgeProcess, batch: readonly number[], scope: AbortSignal): Promise<boolean> {
+    try {
+      await this.#env.pacer.admit(batch.length * paceAfterDrops(this.#dropsWhileSubscribing), scope)
+      for (const slot of batch) this.#env.expectSnapshot(this.index, slot)
+      const request = bridge.send('subscribe', { texts: batch.map((slot) => this.#env.slotName(slot).symbol) })
+      const code = await this.#answerTo(request, scope)
+      if (code === 0) return true
+      const kind = kindOfReturnCode(code)
+      if (kind === 'subscribe-throttled') this.rateLimitHits++
+      const decision = nextAttempt(kind, 1, this.#env.jitter(), this.#env.clock.monotonicMs())
+      const waitMs = decision.again === 'at' ? decision.atMs - this.#env.clock.monotonicMs() : 1_000
+      await sleep(Math.max(0, waitMs), scope)
+      return false
+    } catch (error) {
+      if (scope.aborted) return false
+      throw error
+    }
+  }
+
+  /** The vendor's return code for a request, or -1 when none comes in time. */
+  async #answerTo(request: number, scope: AbortSignal): Promise<number> {
+    const answered = new Promise<number>((resolve) => this.#answers.set(request, resolve))
+    const settled = new AbortController()
+    const overdue = sleep(this.#env.timeouts.ackMs, AbortSignal.any([scope, settled.signal])).then(
+      () => -1,
+      () => -1,
+    )
+    const code = await Promise.race([answered, overdue])
+    settled.abort()
+    this.#answers.delete(request)
+    return code
+  }
+
+  async #queryList(bridge: BridgeProcess, signal: AbortSignal): Promise<LineFailure | null> {
+    bridge.send('queryInstruments')
+    const answer = await this.#inbox.take(['catalogueEnd', 'ended'], {
+      timeoutMs: this.#env.timeouts.catalogueMs,
+      signal,
+    })
+    if (answer.kind === 'aborted') return null
+    if (answer.kind === 'timed-out') return { kind: 'bridge-hung', message: 'the bridge did not list its instruments' }
+    return answer.item.type === 'ended' ? failureOfEnd(answer.item.end) : null
+  }
+
+  #onTick(views: TickViews, at: number): void {
+    const slot = this.#slots[views.i32[(at >> 2) + 3] ?? 0] ?? -1
+    // A tick is the only proof of a subscription that a front is bound to give.
+    if (slot >= 0 && this.book.state(slot) === Subscription.requested) this.#acknowledge(slot)
+    this.#env.tick(this.index, slot, views, at)
+  }
+
+  #acknowledge(slot: number): void {
+    this.book.acknowledge(slot)
+    if (this.book.requested === 0) this.#wakeSubscriber?.()
+    else if (this.state === 'subscribing') this.detail = `subscribed ${this.book.subscribed} of ${this.book.expected}`
+  }
+
+  #onMessage(message: Message): void {
+    switch (message.type) {
+      case 'hello':
+        this.apiVersion = vendorText(message.texts[1])
+        this.#inbox.put({ type: 'hello', message })
+        return
+      case 'instrument':
+        this.#learnInstrument(message)
+        return
+      case 'connected':
+        this.connected = true
+        this.#inbox.put({ type: 'connected' })
+        return
+      case 'disconnected':
+        this.#onDisconnected(message.code)
+        return
+      case 'loggedIn':
+        this.#inbox.put({ type: 'loggedIn', message })
+        return
+      case 'subscribed':
+        this.#onSubscribed(message)
+        return
+      case 'requested':
+        this.#answers.get(message.request)?.(message.code)
+        return
+      case 'counters': {
+        const [received = 0, written = 0, dropped = 0, highWater = 0] = message.numbers
+        this.counters = { received, written, dropped, highWater }
+        return
+      }
+      case 'catalogueRow':
+        this.#env.slotFor(this.line, vendorText(message.texts[0]), vendorText(message.texts[1]), true)
+        return
+      case 'catalogueEnd':
+        this.#inbox.put({ type: 'catalogueEnd' })
+        return
+      case 'reached':
+        this.#env.reached(this.line, message.numbers[0] ?? 0, message.numbers[1] ?? Number.POSITIVE_INFINITY)
+        return
+      case 'frontError':
+        this.#env.log('warn', `${this.line}: front error ${message.code} ${vendorText(message.texts[0])}`.trimEnd())
+        return
+      case 'log':
+        this.#env.log('info', `${this.line} bridge: ${vendorText(message.texts[0])}`)
+        return
+      default:
+        // Frames of a trading session, or commands: nothing that a market-data line acts on.
+        return
+    }
+  }
+
+  #learnInstrument(message: Message): void {
+    const number = message.instrument
+    if (number >= this.#slots.length) {
+      const larger = new Int32Array(Math.max(1024, 2 * number)).fill(-1)
+      larger.set(this.#slots)
+      this.#slots = larger
+    }
+    const slot = this.#env.slotFor(this.line, vendorText(message.texts[0]), vendorText(message.texts[1]), false)
+    this.#slots[number] = slot ?? -1
+  }
+
+  #onSubscribed(message: Message): void {
+    const slot = this.#slots[message.instrument] ?? -1
+    if (slot < 0) return
+    if (message.code === 0) {
+      this.#acknowledge(slot)
+      return
+    }
+    const kind = kindOfSubscribeError(message.code)
+    this.#env.log('warn', `${this.line}: the front refused ${this.#env.slotName(slot).symbol}`, {
+      code: message.code,
+      kind,
+    })
+    this.book.refuse(slot)
+    if (this.book.requested === 0) this.#wakeSubscriber?.()
+  }
+
+  #onDisconnected(reason: number): void {
+    if (this.state === 'subscribing') this.#dropsWhileSubscribing++
+    this.connected = false
+    this.loggedIn = false
+    const label = disconnectLabel(reason)
+    this.disconnects.set(label, (this.disconnects.get(label) ?? 0) + 1)
+    this.#loginScope.abort()
+    this.#failAnswers()
+    this.book.forget()
+    this.#inbox.put({ type: 'disconnected', reason })
+    this.#become('connecting', `the front disconnected us (reason ${reason})`)
+  }
+
+  #onEnded(bridge: BridgeProcess, end: BridgeEnd): void {
+    if (this.#bridge !== bridge && this.#bridge !== null) return
+    this.connected = false
+    this.loggedIn = false
+    this.#loginScope.abort()
+    this.#inbox.put({ type: 'ended', end })
+    this.#env.changed(this.line)
+  }
+
+  #watchSilence(): void {
+    const silentMs = this.#env.clock.monotonicMs() - this.lastFrameMs
+    if (silentMs > this.#env.timeouts.silenceMs && this.connected) {
+      this.lastFrameMs = this.#env.clock.monotonicMs()
+      this.recycle('bridge-hung', `the bridge process sent nothing for ${Math.round(silentMs)} ms`)
+    }
+  }
+
+  #failAnswers(): void {
+    for (const answer of this.#answers.values()) answer(-1)
+    this.#answers.clear()
+  }
+
+  #become(state: LineState, detail: string): void {
+    this.detail = detail
+    if (state === this.state) return
+    this.state = state
+    this.stateSinceMs = this.#env.clock.monotonicMs()
+    this.#env.changed(this.line)
+  }
+
+  async #untilLevelChanges(signal: AbortSignal): Promise<void> {
+    await quietSleep(2 ** 31 - 1, AbortSignal.any([signal, this.#levelChanged.signal]))
+  }
+
+  async #untilWoken(scope: AbortSignal, timeoutMs?: number): Promise<void> {
+    const woken = new AbortController()
+    this.#wakeSubscriber = () => woken.abort()
+    await quietSleep(timeoutMs ?? 2 ** 31 - 1, AbortSignal.any([scope, woken.signal]))
+    this.#wakeSubscriber = null
+  }
+}
+
+const RANK = { cold: 0, warm: 1, hot: 2 } as const satisfies Record<LineLevel, number>
+
+/** Sleeps, and takes an abort as the end of the sleep. */
+async function quietSleep(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, signal).catch((reason: unknown) => {
+    if (!signal.aborted) throw reason
+  })
+}
+
+function failureOfEnd(end: BridgeEnd): LineFailure {
+  switch (end.kind) {
+    case 'exited':
+      return {
+        kind: 'bridge-crashed',
+        message: `the bridge process ended (${end.signal === null ? `exit code ${end.code}` : `signal ${end.signal}`})`,
+      }
+    case 'protocol-fault':
+      return { kind: 'bridge-crashed', message: `the bridge process spoke nonsense: ${end.message}` }
+    case 'not-started':
+      return { kind: 'bridge-crashed', message: `the bridge process could not be started: ${end.message}` }
+  }
+}
+
+/** Metric label for a vendor's disconnect reason: a closed set, since other libraries deliver numbers of their own. */
+export function disconnectLabel(reason: number): string {
+  switch (reason) {
+    case 0x1001:
+      return 'read-failed'
+    case 0x1002:
+      return 'write-failed'
+    case 0x2001:
+      return 'heartbeat-timeout'
+    case 0x2002:
+      return 'heartbeat-send-failed'
+    case 0x2003:
+      return 'bad-packet'
+    default:
+      return 'other'
+  }
+}
