@@ -18,8 +18,6 @@ export interface LineConfig {
   readonly line: Line
   readonly brokerId: string
   readonly userId: string
-  /** Names the account in latches and flow directories: broker and user. */
-  readonly account: string
   readonly password: SecretRef
   readonly mdFronts: readonly FrontAddress[]
   /** Empty: no trading front, so nothing proves a password and the catalogue comes from a file. */
@@ -221,7 +219,6 @@ function lineOf(line: Line, settings: Settings, secret: (ref: SecretRef) => Secr
     line,
     brokerId,
     userId,
-    account: `${brokerId}/${userId}`,
     password: secret(login.PASSWORD ?? { source: 'literal', value: new HiddenText(`${adapterOf(settings)}-password`) }),
     mdFronts: login.MD_ADDRESS ?? [],
     tdFronts: login.TD_ADDRESS ?? [],

@@ -1,0 +1,20 @@
+/**
+ * One short text for "the same configuration": two daemons with equal fingerprints behave alike, whichever way their settings came in.
+ * Secrets count by reference, never by text, so a fingerprint may be logged.
+ */
+import { createHash } from 'node:crypto'
+import type { Config } from './config.ts'
+
+/** sha256 in hex. Left out is what only the command that was typed cares for, not the daemon. */
+export function configFingerprint(config: Config): string {
+  const { envFile, supervisor, window, logs, ...behaviour } = config
+  return createHash('sha256').update(canonicalJson(behaviour)).digest('hex')
+}
+
+/** JSON with sorted keys, so that the order in which slices are written down does not count. */
+export function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_, inner: unknown) => {
+    if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) return inner
+    return Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+  })
+}
