@@ -1,0 +1,489 @@
+/**
+ * Which line serves, and why: one step of the machine from the pulses of both lines, the market, the clock and an operator's command.
+ *
+ *   starting   the configured line has not come up yet. It is waited for while it makes progress; the other line serves at once if the
+ *              configured one has given up, and after `startGraceMs` if it is merely down.
+ *   active     the serving line is well.
+ *   suspect    the serving line is in doubt, or should be left but can't be: held down, automation off, or no better line.
+ *   switched   the serving line has just changed, and the new one has not been seen well yet.
+ *   raising    the serving line has changed to a warm or cold one that is still coming up. The line left stays up meanwhile; if the new
+ *              one isn't up after `raiseGraceMs` and the old one is well, the old one serves again.
+ *   gap        neither line delivers. Whatever line returns first ends it. The serving line stays, so two dead lines cannot flap.
+ *   closed     no exchange trades. Nothing is decided: fronts restart in breaks and at night.
+ *   killed     cut by the operator. Terminal: only a new start, with the latch cleared, leaves it.
+ *
+ * Automation is automatic, paused by the operator, or flap-latched: the automatic switch that reaches `flapLimit` within `flapWindowMs`
+ * is the last one until an operator commands, save that a latched line which stays dead for `latchRescueMs` is left for a live one.
+ * An impaired line (delivering, but badly) is left for a green one only, and not within `holdDownMs` of the last switch; a dead one is
+ * left for a green one at once, or, where both lines share a front, once it has been dead for `sharedConfirmMs`: such lines tend to die
+ * together. After an automatic switch the machine goes back to `home`, the line last chosen by configuration or operator, when that has
+ * been green and ready for `failbackStableMs` without a break.
+ *
+ * The epoch grows exactly when the serving line changes. All times are ms on one monotonic clock.
+ */
+import { assert, unreachable } from './assert.ts'
+import type { FailoverReason } from './failover-reason.ts'
+import { type Line, otherLine } from './line.ts'
+import { FAULT_OF_REASON, type Fault, type PulseReading, type PulseReason, type RedReason } from './liveness.ts'
+import type { FeedState } from './status.ts'
+
+export type StandbyMode = 'hot' | 'warm' | 'cold'
+
+/** Whether a line could serve: it does what serving takes; it stands by and could be raised; or neither. */
+export type Readiness = 'ready' | 'can-be-raised' | 'unable'
+
+export interface LineView extends PulseReading {
+  readiness: Readiness
+}
+
+export type FailoverCommand = 'serve-primary' | 'serve-backup' | 'pause' | 'resume' | 'kill'
+
+export interface FailoverInput {
+  /** Null for a line that is not configured. */
+  lines: Readonly<Record<Line, LineView | null>>
+  /** An exchange is in continuous trading or in an auction. */
+  marketIsOpen: boolean
+  /** Both lines are on one front or broker, so that one outage may take both. */
+  linesShareFront: boolean
+  /** The last accepted live tick of any line; null when there was none since the market opened. Bounds a gap. */
+  lastTickMs: number | null
+  command: FailoverCommand | null
+  nowMs: number
+}
+
+export type Automation =
+  | { kind: 'automatic' }
+  | { kind: 'paused' }
+  /** `deadSinceMs`: since when the latched line has been dead while the other was well. */
+  | { kind: 'flap-latched'; deadSinceMs: number | null }
+
+export type FailoverPhase =
+  | { kind: 'starting'; sinceMs: number }
+  | { kind: 'active'; sinceMs: number }
+  /** `sinceMs`: since when for this cause. */
+  | { kind: 'suspect'; sinceMs: number; cause: PulseReason }
+  | { kind: 'switched'; sinceMs: number; from: Line }
+  | { kind: 'raising'; sinceMs: number; from: Line }
+  /** `sinceMs`: the last tick before the gap. */
+  | { kind: 'gap'; sinceMs: number }
+  | { kind: 'closed'; sinceMs: number }
+  | { kind: 'killed'; sinceMs: number }
+
+export interface FailoverState {
+  phase: FailoverPhase
+  serving: Line
+  /** Where automatic failback returns to. */
+  home: Line
+  automation: Automation
+  /** When the serving line last changed. */
+  lastSwitchMs: number | null
+  /** Automatic switches within the flap window, oldest first; never more than the flap limit. */
+  automaticSwitchesMs: readonly number[]
+  /** Since when `home`, not serving, has been green and ready; null when it serves or isn't. */
+  homeWellSinceMs: number | null
+}
+
+export interface FailoverPolicy {
+  holdDownMs: number
+  failbackStableMs: number
+  flapLimit: number
+  flapWindowMs: number
+  latchRescueMs: number
+  startGraceMs: number
+  raiseGraceMs: number
+  sharedConfirmMs: number
+}
+
+export const DEFAULT_FAILOVER_POLICY: FailoverPolicy = {
+  holdDownMs: 10_000,
+  failbackStableMs: 300_000,
+  flapLimit: 3,
+  flapWindowMs: 600_000,
+  latchRescueMs: 60_000,
+  startGraceMs: 15_000,
+  raiseGraceMs: 90_000,
+  sharedConfirmMs: 500,
+}
+
+export interface FailoverStep {
+  state: FailoverState
+  serve: Line
+  feedState: FeedState
+  /** True exactly when `serve` differs from the line that served before. */
+  epochBump: boolean
+  reason: FailoverReason
+  /** What was wrong with the serving line, where that is why; its sentence completes the reason's. */
+  cause: PulseReason | null
+  /** Phase, serving line or automation changed: worth a log line and a published state. */
+  changed: boolean
+  /** The gap that ended with this step. */
+  gap: { fromMs: number; toMs: number } | null
+}
+
+/** The state in which a daemon starts. `paused` is carried over from before by whoever keeps it. */
+export function startFailover(start: { serving: Line; nowMs: number; paused: boolean }): FailoverState {
+  return {
+    phase: { kind: 'starting', sinceMs: start.nowMs },
+    serving: start.serving,
+    home: start.serving,
+    automation: { kind: start.paused ? 'paused' : 'automatic' },
+    lastSwitchMs: null,
+    automaticSwitchesMs: [],
+    homeWellSinceMs: null,
+  }
+}
+
+/**
+ * One decision. To be asked at each change of a line's state, at each command, and a few times a second besides.
+ * The serving line must be configured.
+ */
+export function failoverStep(before: FailoverState, input: FailoverInput, policy: FailoverPolicy): FailoverStep {
+  const servingView = input.lines[before.serving]
+  assert(servingView !== null, 'the serving line is configured')
+  const otherView = input.lines[otherLine(before.serving)]
+  const moment: Moment = {
+    before,
+    state: remember(before, servingView, otherView, input, policy),
+    input,
+    policy,
+    servingView,
+    otherView,
+  }
+  if (before.phase.kind === 'killed') return stay(moment, 'killed-stays-killed')
+  return input.command === null ? decide(moment) : obey(moment, input.command)
+}
+
+/** What the phases are decided on. */
+interface Moment {
+  before: FailoverState
+  /** `before` with the clocks of stability and flapping brought up to now. */
+  state: FailoverState
+  input: FailoverInput
+  policy: FailoverPolicy
+  servingView: LineView
+  otherView: LineView | null
+}
+
+function remember(
+  state: FailoverState,
+  servingView: LineView,
+  otherView: LineView | null,
+  input: FailoverInput,
+  policy: FailoverPolicy,
+): FailoverState {
+  const { nowMs } = input
+  const homeIsWell = state.serving !== state.home && input.marketIsOpen && isWell(otherView)
+  const rescueIsDue = input.marketIsOpen && faultOf(servingView) === 'dead' && isWell(otherView)
+  return {
+    ...state,
+    automation:
+      state.automation.kind === 'flap-latched'
+        ? { kind: 'flap-latched', deadSinceMs: rescueIsDue ? (state.automation.deadSinceMs ?? nowMs) : null }
+        : state.automation,
+    automaticSwitchesMs: state.automaticSwitchesMs.filter((switchMs) => nowMs - switchMs < policy.flapWindowMs),
+    homeWellSinceMs: homeIsWell ? (state.homeWellSinceMs ?? nowMs) : null,
+  }
+}
+
+function obey(moment: Moment, command: FailoverCommand): FailoverStep {
+  const { state, input } = moment
+  switch (command) {
+    case 'kill':
+      return enter(moment, { kind: 'killed', sinceMs: input.nowMs }, 'operator-killed')
+    case 'pause':
+      return step(moment, { ...state, automation: { kind: 'paused' } }, 'operator-paused')
+    case 'resume':
+      return step(moment, { ...state, automation: { kind: 'automatic' }, automaticSwitchesMs: [] }, 'operator-resumed')
+    case 'serve-primary':
+      return serve(moment, 'primary')
+    case 'serve-backup':
+      return serve(moment, 'backup')
+    default:
+      return unreachable(command)
+  }
+}
+
+/** An operator's choice needs no cause and knows no hold-down, but never takes a line that can't serve. */
+function serve(moment: Moment, target: Line): FailoverStep {
+  const { state, input, otherView } = moment
+  if (target === state.serving) return stay(moment, 'already-serving')
+  if (otherView === null) return stay(moment, 'target-not-configured')
+  if (!isFit(otherView)) return stay(moment, 'target-cannot-serve', otherView.reason)
+  const automation: Automation = state.automation.kind === 'paused' ? state.automation : { kind: 'automatic' }
+  const chosen: FailoverState = { ...state, home: target, automation, automaticSwitchesMs: [] }
+  return step(moment, moveServing(chosen, otherView, input), 'operator-chose-line')
+}
+
+function decide(moment: Moment): FailoverStep {
+  const { phase } = moment.state
+  const { nowMs, marketIsOpen } = moment.input
+  if (!marketIsOpen && phase.kind !== 'starting') {
+    if (phase.kind === 'closed') return stay(moment, 'market-is-closed')
+    return enter(moment, { kind: 'closed', sinceMs: nowMs }, 'market-closed')
+  }
+  switch (phase.kind) {
+    case 'starting':
+      return decideStarting(moment, phase.sinceMs)
+    case 'active':
+    case 'suspect':
+      return decideServing(moment, 'recovered')
+    case 'switched':
+      return decideServing(moment, 'target-confirmed')
+    case 'closed':
+      return decideServing(moment, 'market-opened')
+    case 'raising':
+      return decideRaising(moment, phase.sinceMs)
+    case 'gap':
+      return decideGap(moment)
+    case 'killed':
+      return stay(moment, 'killed-stays-killed')
+    default:
+      return unreachable(phase)
+  }
+}
+
+function decideStarting(moment: Moment, sinceMs: number): FailoverStep {
+  const { state, input, policy, servingView, otherView } = moment
+  if (!input.marketIsOpen) {
+    if (faultOf(servingView) !== 'none') return stay(moment, 'coming-up', servingView.reason)
+    return enter(moment, { kind: 'closed', sinceMs: input.nowMs }, 'came-up')
+  }
+  if (delivers(servingView)) return decideServing(moment, 'came-up')
+  const isLate = faultOf(servingView) === 'dead' && input.nowMs - sinceMs >= policy.startGraceMs
+  if (state.automation.kind === 'automatic' && isFit(otherView) && (isLate || hasGivenUp(servingView))) {
+    return switchAutomatically(moment, otherView, hasGivenUp(servingView) ? servingView.reason : 'configured-line-late')
+  }
+  return stay(moment, 'coming-up', servingView.reason)
+}
+
+/** The serving line is up, or was a moment ago. `wellReason` names the edge to `active`. */
+function decideServing(moment: Moment, wellReason: FailoverReason): FailoverStep {
+  const { state, input, policy, servingView, otherView } = moment
+  const { nowMs } = input
+  if (isRed(servingView)) {
+    const leaving = judgeLeaving(moment)
+    if (leaving === 'go' && otherView !== null) return switchAutomatically(moment, otherView, servingView.reason)
+    if (leaving === 'latched-line-dead' && otherView !== null) return rescue(moment, otherView)
+    if (faultOf(servingView) === 'dead' && !delivers(otherView)) return enterGap(moment)
+    return suspect(moment, leaving === 'go' || leaving === 'latched-line-dead' ? 'no-better-line' : leaving)
+  }
+  const homeIsStable = state.homeWellSinceMs !== null && nowMs - state.homeWellSinceMs >= policy.failbackStableMs
+  if (homeIsStable && state.automation.kind === 'automatic' && otherView !== null) {
+    return switchAutomatically(moment, otherView, 'home-proved-stable')
+  }
+  if (servingView.pulse === 'yellow')
+    return suspect(moment, state.phase.kind === 'suspect' ? 'still-in-doubt' : 'in-doubt')
+  if (state.phase.kind === 'active') return stay(moment, 'steady')
+  return enter(moment, { kind: 'active', sinceMs: nowMs }, wellReason)
+}
+
+type Leaving =
+  | 'go'
+  | 'latched-line-dead'
+  | 'confirming'
+  | 'held-down'
+  | 'automation-paused'
+  | 'flap-latch-holds'
+  | 'no-better-line'
+
+/** Whether a red serving line may be left now. */
+function judgeLeaving(moment: Moment): Leaving {
+  const { state, input, policy, servingView, otherView } = moment
+  const { nowMs } = input
+  const isDead = faultOf(servingView) === 'dead'
+  const isGreen = otherView?.pulse === 'green'
+  // Anything that delivers is better than a dead line; only a green line is better than an impaired one.
+  if (!isFit(otherView) || (!isDead && !isGreen)) return 'no-better-line'
+
+  switch (state.automation.kind) {
+    case 'paused':
+      return 'automation-paused'
+    case 'flap-latched': {
+      const { deadSinceMs } = state.automation
+      const isRescue = deadSinceMs !== null && nowMs - deadSinceMs >= policy.latchRescueMs
+      return isRescue ? 'latched-line-dead' : 'flap-latch-holds'
+    }
+    case 'automatic':
+      break
+    default:
+      return unreachable(state.automation)
+  }
+
+  const isHeldDown = state.lastSwitchMs !== null && nowMs - state.lastSwitchMs < policy.holdDownMs
+  if (isHeldDown && !(isDead && isGreen)) return 'held-down'
+  if (isDead && input.linesShareFront && deadForMs(state, nowMs) < policy.sharedConfirmMs) return 'confirming'
+  return 'go'
+}
+
+function deadForMs({ phase }: FailoverState, nowMs: number): number {
+  return phase.kind === 'suspect' && FAULT_OF_REASON[phase.cause] === 'dead' ? nowMs - phase.sinceMs : 0
+}
+
+function decideRaising(moment: Moment, sinceMs: number): FailoverStep {
+  const { state, input, policy, servingView, otherView } = moment
+  if (delivers(servingView)) return decideServing(moment, 'target-confirmed')
+  if (!delivers(otherView)) return enterGap(moment)
+  const isLate = input.nowMs - sinceMs >= policy.raiseGraceMs || hasGivenUp(servingView)
+  if (isLate && state.automation.kind === 'automatic' && isWell(otherView)) {
+    return switchAutomatically(moment, otherView, 'target-did-not-rise')
+  }
+  return stay(moment, 'raising-target', servingView.reason)
+}
+
+function decideGap(moment: Moment): FailoverStep {
+  const { state, input, servingView, otherView } = moment
+  if (delivers(servingView)) {
+    if (servingView.pulse === 'green') return enter(moment, { kind: 'active', sinceMs: input.nowMs }, 'gap-ended')
+    return suspect(moment, 'gap-ended')
+  }
+  if (isFit(otherView) && state.automation.kind === 'automatic')
+    return switchAutomatically(moment, otherView, 'line-returned')
+  if (isFit(otherView) && delivers(otherView)) {
+    return suspect(moment, state.automation.kind === 'paused' ? 'automation-paused' : 'flap-latch-holds')
+  }
+  return stay(moment, 'neither-line-delivers', servingView.reason)
+}
+
+/** Only an automatic switch counts towards the flap limit; the one that reaches it is still made, since it goes to the better line. */
+function switchAutomatically(moment: Moment, target: LineView, reason: FailoverReason): FailoverStep {
+  const { state, input, policy, servingView } = moment
+  const automaticSwitchesMs = [...state.automaticSwitchesMs, input.nowMs]
+  const isFlapping = automaticSwitchesMs.length >= policy.flapLimit
+  const automation: Automation = isFlapping ? { kind: 'flap-latched', deadSinceMs: null } : state.automation
+  const moved = moveServing({ ...state, automation, automaticSwitchesMs }, target, input)
+  return step(moment, moved, isFlapping ? 'flap-latched' : reason, servingView.reason)
+}
+
+function rescue(moment: Moment, target: LineView): FailoverStep {
+  const latched: FailoverState = { ...moment.state, automation: { kind: 'flap-latched', deadSinceMs: null } }
+  return step(moment, moveServing(latched, target, moment.input), 'latched-line-dead', moment.servingView.reason)
+}
+
+function moveServing(state: FailoverState, target: LineView, { nowMs, marketIsOpen }: FailoverInput): FailoverState {
+  const from = state.serving
+  const kind = target.reason === 'standing-by' ? 'raising' : 'switched'
+  return {
+    ...state,
+    phase: marketIsOpen ? { kind, sinceMs: nowMs, from } : { kind: 'closed', sinceMs: nowMs },
+    serving: otherLine(from),
+    lastSwitchMs: nowMs,
+    homeWellSinceMs: null,
+  }
+}
+
+function enterGap(moment: Moment): FailoverStep {
+  const { state, input } = moment
+  const sinceMs = input.lastTickMs ?? (state.phase.kind === 'closed' ? input.nowMs : state.phase.sinceMs)
+  return enter(moment, { kind: 'gap', sinceMs }, input.linesShareFront ? 'shared-outage' : 'both-lines-dead')
+}
+
+function suspect(moment: Moment, reason: FailoverReason): FailoverStep {
+  const { phase } = moment.state
+  const cause = moment.servingView.reason
+  if (phase.kind === 'suspect' && phase.cause === cause) return stay(moment, reason, cause)
+  return enter(moment, { kind: 'suspect', sinceMs: moment.input.nowMs, cause }, reason)
+}
+
+function stay(moment: Moment, reason: FailoverReason, cause: PulseReason | null = null): FailoverStep {
+  return step(moment, moment.state, reason, cause)
+}
+
+function enter(moment: Moment, phase: FailoverPhase, reason: FailoverReason): FailoverStep {
+  const { servingView } = moment
+  return step(moment, { ...moment.state, phase }, reason, servingView.pulse === 'green' ? null : servingView.reason)
+}
+
+function step(
+  moment: Moment,
+  state: FailoverState,
+  reason: FailoverReason,
+  cause: PulseReason | null = null,
+): FailoverStep {
+  const { before, input } = moment
+  const isMoved = state.serving !== before.serving
+  const isGapOver = before.phase.kind === 'gap' && state.phase.kind !== 'gap'
+  return {
+    state,
+    serve: state.serving,
+    feedState: feedStateOf(state.phase, input.marketIsOpen),
+    epochBump: isMoved,
+    reason,
+    cause,
+    changed: isMoved || state.phase.kind !== before.phase.kind || state.automation.kind !== before.automation.kind,
+    gap: isGapOver ? { fromMs: before.phase.sinceMs, toMs: gapEndMs(before.phase.sinceMs, input) } : null,
+  }
+}
+
+function gapEndMs(fromMs: number, { lastTickMs, nowMs }: FailoverInput): number {
+  return lastTickMs !== null && lastTickMs > fromMs ? lastTickMs : nowMs
+}
+
+export function feedStateOf(phase: FailoverPhase, marketIsOpen: boolean): FeedState {
+  switch (phase.kind) {
+    case 'starting':
+      return marketIsOpen ? 'GAP' : 'CLOSED'
+    case 'active':
+      return 'ACTIVE'
+    case 'suspect':
+      return 'SUSPECT'
+    case 'switched':
+    case 'raising':
+      return 'SWITCHED'
+    case 'gap':
+      return 'GAP'
+    case 'closed':
+      return 'CLOSED'
+    case 'killed':
+      return 'KILLED'
+    default:
+      return unreachable(phase)
+  }
+}
+
+function faultOf(view: LineView): Fault {
+  return FAULT_OF_REASON[view.reason]
+}
+
+type RedView = LineView & { reason: RedReason }
+
+function isRed(view: LineView): view is RedView {
+  const fault = faultOf(view)
+  return fault === 'impaired' || fault === 'dead'
+}
+
+/** Ticks come or would come if there were any. */
+function delivers(view: LineView | null): boolean {
+  if (view === null || view.reason === 'standing-by') return false
+  return faultOf(view) !== 'dead' && faultOf(view) !== 'rising'
+}
+
+/** Could serve from now on, at once or after being raised. */
+function isFit(view: LineView | null): view is LineView {
+  return view !== null && view.readiness !== 'unable' && faultOf(view) !== 'dead' && faultOf(view) !== 'rising'
+}
+
+/** Fit to be relied on without waiting. */
+function isWell(view: LineView | null): view is LineView {
+  return view !== null && view.readiness === 'ready' && view.pulse === 'green'
+}
+
+/** Down for a reason that waiting does not cure soon. */
+function hasGivenUp(view: LineView): view is RedView {
+  return ['latched', 'failed', 'connect-failing', 'login-failing'].includes(view.reason)
+}
+
+export type WantedUp = 'streaming' | 'logged-in' | 'off'
+
+/**
+ * How far up each line should be. Besides the serving line: every line in a gap, the line left while the new one is raised, and the
+ * home line while it does not serve, because only a streaming line can prove itself stable.
+ */
+export function linesWanted({ phase, serving, home }: FailoverState, standby: StandbyMode): Record<Line, WantedUp> {
+  const resting: Record<StandbyMode, WantedUp> = { hot: 'streaming', warm: 'logged-in', cold: 'off' }
+  const wanted = (line: Line): WantedUp => {
+    if (phase.kind === 'killed') return 'off'
+    const isNeeded = line === serving || line === home || phase.kind === 'gap' || phase.kind === 'raising'
+    return isNeeded ? 'streaming' : resting[standby]
+  }
+  return { primary: wanted('primary'), backup: wanted('backup') }
+}
