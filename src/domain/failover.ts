@@ -24,17 +24,9 @@
 import { assert, unreachable } from './assert.ts'
 import type { FailoverReason } from './failover-reason.ts'
 import { type Line, otherLine } from './line.ts'
-import { FAULT_OF_REASON, type Fault, type PulseReading, type PulseReason, type RedReason } from './liveness.ts'
+import { canServe, delivers, faultOf, hasGivenUp, isRed, isWell, type LineView } from './line-fitness.ts'
+import { FAULT_OF_REASON, type PulseReason } from './liveness.ts'
 import type { FeedState } from './status.ts'
-
-export type StandbyMode = 'hot' | 'warm' | 'cold'
-
-/** Whether a line could serve: it does what serving takes; it stands by and could be raised; or neither. */
-export type Readiness = 'ready' | 'can-be-raised' | 'unable'
-
-export interface LineView extends PulseReading {
-  readiness: Readiness
-}
 
 export type FailoverCommand = 'serve-primary' | 'serve-backup' | 'pause' | 'resume' | 'kill'
 
@@ -173,7 +165,8 @@ function remember(
 ): FailoverState {
   const { nowMs } = input
   const homeIsWell = state.serving !== state.home && input.marketIsOpen && isWell(otherView)
-  const rescueIsDue = input.marketIsOpen && faultOf(servingView) === 'dead' && isWell(otherView)
+  const couldRescue = otherView !== null && otherView.pulse === 'green' && canServe(otherView)
+  const rescueIsDue = input.marketIsOpen && faultOf(servingView) === 'dead' && couldRescue
   return {
     ...state,
     automation:
@@ -208,7 +201,7 @@ function serve(moment: Moment, target: Line): FailoverStep {
   const { state, input, otherView } = moment
   if (target === state.serving) return stay(moment, 'already-serving')
   if (otherView === null) return stay(moment, 'target-not-configured')
-  if (!isFit(otherView)) return stay(moment, 'target-cannot-serve', otherView.reason)
+  if (!canServe(otherView)) return stay(moment, 'target-cannot-serve', otherView.reason)
   const automation: Automation = state.automation.kind === 'paused' ? state.automation : { kind: 'automatic' }
   const chosen: FailoverState = { ...state, home: target, automation, automaticSwitchesMs: [] }
   return step(moment, moveServing(chosen, otherView, input), 'operator-chose-line')
@@ -243,15 +236,15 @@ function decide(moment: Moment): FailoverStep {
 }
 
 function decideStarting(moment: Moment, sinceMs: number): FailoverStep {
-  const { state, input, policy, servingView, otherView } = moment
+  const { input, policy, servingView, otherView } = moment
   if (!input.marketIsOpen) {
     if (faultOf(servingView) !== 'none') return stay(moment, 'coming-up', servingView.reason)
     return enter(moment, { kind: 'closed', sinceMs: input.nowMs }, 'came-up')
   }
   if (delivers(servingView)) return decideServing(moment, 'came-up')
   const isLate = faultOf(servingView) === 'dead' && input.nowMs - sinceMs >= policy.startGraceMs
-  if (state.automation.kind === 'automatic' && isFit(otherView) && (isLate || hasGivenUp(servingView))) {
-    return switchAutomatically(moment, otherView, hasGivenUp(servingView) ? servingView.reason : 'configured-line-late')
+  if ((isLate || hasGivenUp(servingView)) && otherView !== null && canServe(otherView)) {
+    return replace(moment, otherView, hasGivenUp(servingView) ? servingView.reason : 'configured-line-late')
   }
   return stay(moment, 'coming-up', servingView.reason)
 }
@@ -262,10 +255,17 @@ function decideServing(moment: Moment, wellReason: FailoverReason): FailoverStep
   const { nowMs } = input
   if (isRed(servingView)) {
     const leaving = judgeLeaving(moment)
-    if (leaving === 'go' && otherView !== null) return switchAutomatically(moment, otherView, servingView.reason)
-    if (leaving === 'latched-line-dead' && otherView !== null) return rescue(moment, otherView)
-    if (faultOf(servingView) === 'dead' && !delivers(otherView)) return enterGap(moment)
-    return suspect(moment, leaving === 'go' || leaving === 'latched-line-dead' ? 'no-better-line' : leaving)
+    switch (leaving.kind) {
+      case 'switch':
+        return switchAutomatically(moment, leaving.target, servingView.reason)
+      case 'rescue':
+        return rescue(moment, leaving.target)
+      case 'stay':
+        if (faultOf(servingView) === 'dead' && !delivers(otherView)) return enterGap(moment)
+        return suspect(moment, leaving.reason)
+      default:
+        return unreachable(leaving)
+    }
   }
   const homeIsStable = state.homeWellSinceMs !== null && nowMs - state.homeWellSinceMs >= policy.failbackStableMs
   if (homeIsStable && state.automation.kind === 'automatic' && otherView !== null) {
@@ -278,41 +278,37 @@ function decideServing(moment: Moment, wellReason: FailoverReason): FailoverStep
 }
 
 type Leaving =
-  | 'go'
-  | 'latched-line-dead'
-  | 'confirming'
-  | 'held-down'
-  | 'automation-paused'
-  | 'flap-latch-holds'
-  | 'no-better-line'
+  | { kind: 'switch' | 'rescue'; target: LineView }
+  | {
+      kind: 'stay'
+      reason: 'no-better-line' | 'automation-paused' | 'flap-latch-holds' | 'held-down' | 'confirming'
+    }
 
 /** Whether a red serving line may be left now. */
-function judgeLeaving(moment: Moment): Leaving {
-  const { state, input, policy, servingView, otherView } = moment
+function judgeLeaving({ state, input, policy, servingView, otherView: target }: Moment): Leaving {
   const { nowMs } = input
   const isDead = faultOf(servingView) === 'dead'
-  const isGreen = otherView?.pulse === 'green'
+  const isToGreen = target?.pulse === 'green'
   // Anything that delivers is better than a dead line; only a green line is better than an impaired one.
-  if (!isFit(otherView) || (!isDead && !isGreen)) return 'no-better-line'
+  if (target === null || !canServe(target) || (!isDead && !isToGreen)) return { kind: 'stay', reason: 'no-better-line' }
 
   switch (state.automation.kind) {
     case 'paused':
-      return 'automation-paused'
+      return { kind: 'stay', reason: 'automation-paused' }
     case 'flap-latched': {
       const { deadSinceMs } = state.automation
       const isRescue = deadSinceMs !== null && nowMs - deadSinceMs >= policy.latchRescueMs
-      return isRescue ? 'latched-line-dead' : 'flap-latch-holds'
+      return isRescue ? { kind: 'rescue', target } : { kind: 'stay', reason: 'flap-latch-holds' }
     }
-    case 'automatic':
-      break
+    case 'automatic': {
+      const isHeldDown = state.lastSwitchMs !== null && nowMs - state.lastSwitchMs < policy.holdDownMs
+      if (isHeldDown && !(isDead && isToGreen)) return { kind: 'stay', reason: 'held-down' }
+      const isConfirmed = !isDead || !input.linesShareFront || deadForMs(state, nowMs) >= policy.sharedConfirmMs
+      return isConfirmed ? { kind: 'switch', target } : { kind: 'stay', reason: 'confirming' }
+    }
     default:
       return unreachable(state.automation)
   }
-
-  const isHeldDown = state.lastSwitchMs !== null && nowMs - state.lastSwitchMs < policy.holdDownMs
-  if (isHeldDown && !(isDead && isGreen)) return 'held-down'
-  if (isDead && input.linesShareFront && deadForMs(state, nowMs) < policy.sharedConfirmMs) return 'confirming'
-  return 'go'
 }
 
 function deadForMs({ phase }: FailoverState, nowMs: number): number {
@@ -331,17 +327,29 @@ function decideRaising(moment: Moment, sinceMs: number): FailoverStep {
 }
 
 function decideGap(moment: Moment): FailoverStep {
-  const { state, input, servingView, otherView } = moment
+  const { input, servingView, otherView } = moment
   if (delivers(servingView)) {
     if (servingView.pulse === 'green') return enter(moment, { kind: 'active', sinceMs: input.nowMs }, 'gap-ended')
     return suspect(moment, 'gap-ended')
   }
-  if (isFit(otherView) && state.automation.kind === 'automatic')
-    return switchAutomatically(moment, otherView, 'line-returned')
-  if (isFit(otherView) && delivers(otherView)) {
-    return suspect(moment, state.automation.kind === 'paused' ? 'automation-paused' : 'flap-latch-holds')
-  }
+  if (otherView !== null && canServe(otherView)) return replace(moment, otherView, 'line-returned')
   return stay(moment, 'neither-line-delivers', servingView.reason)
+}
+
+/** The serving line delivers nothing and the target could serve: switch, if automation may. */
+function replace(moment: Moment, target: LineView, reason: FailoverReason): FailoverStep {
+  const { automation } = moment.state
+  switch (automation.kind) {
+    case 'automatic':
+      return switchAutomatically(moment, target, reason)
+    // The other line delivers, so this is no gap any more; what stays wrong is the serving line.
+    case 'paused':
+      return delivers(target) ? suspect(moment, 'automation-paused') : stay(moment, 'automation-paused')
+    case 'flap-latched':
+      return delivers(target) ? suspect(moment, 'flap-latch-holds') : stay(moment, 'flap-latch-holds')
+    default:
+      return unreachable(automation)
+  }
 }
 
 /** Only an automatic switch counts towards the flap limit; the one that reaches it is still made, since it goes to the better line. */
@@ -438,52 +446,4 @@ export function feedStateOf(phase: FailoverPhase, marketIsOpen: boolean): FeedSt
     default:
       return unreachable(phase)
   }
-}
-
-function faultOf(view: LineView): Fault {
-  return FAULT_OF_REASON[view.reason]
-}
-
-type RedView = LineView & { reason: RedReason }
-
-function isRed(view: LineView): view is RedView {
-  const fault = faultOf(view)
-  return fault === 'impaired' || fault === 'dead'
-}
-
-/** Ticks come or would come if there were any. */
-function delivers(view: LineView | null): boolean {
-  if (view === null || view.reason === 'standing-by') return false
-  return faultOf(view) !== 'dead' && faultOf(view) !== 'rising'
-}
-
-/** Could serve from now on, at once or after being raised. */
-function isFit(view: LineView | null): view is LineView {
-  return view !== null && view.readiness !== 'unable' && faultOf(view) !== 'dead' && faultOf(view) !== 'rising'
-}
-
-/** Fit to be relied on without waiting. */
-function isWell(view: LineView | null): view is LineView {
-  return view !== null && view.readiness === 'ready' && view.pulse === 'green'
-}
-
-/** Down for a reason that waiting does not cure soon. */
-function hasGivenUp(view: LineView): view is RedView {
-  return ['latched', 'failed', 'connect-failing', 'login-failing'].includes(view.reason)
-}
-
-export type WantedUp = 'streaming' | 'logged-in' | 'off'
-
-/**
- * How far up each line should be. Besides the serving line: every line in a gap, the line left while the new one is raised, and the
- * home line while it does not serve, because only a streaming line can prove itself stable.
- */
-export function linesWanted({ phase, serving, home }: FailoverState, standby: StandbyMode): Record<Line, WantedUp> {
-  const resting: Record<StandbyMode, WantedUp> = { hot: 'streaming', warm: 'logged-in', cold: 'off' }
-  const wanted = (line: Line): WantedUp => {
-    if (phase.kind === 'killed') return 'off'
-    const isNeeded = line === serving || line === home || phase.kind === 'gap' || phase.kind === 'raising'
-    return isNeeded ? 'streaming' : resting[standby]
-  }
-  return { primary: wanted('primary'), backup: wanted('backup') }
 }

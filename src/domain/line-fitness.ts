@@ -1,0 +1,53 @@
+/**
+ * What a line is worth to the failover machine: its pulse together with whether it could serve.
+ */
+import { FAULT_OF_REASON, type Fault, type PulseReading, type RedReason } from './liveness.ts'
+
+/**
+ * Whether a line could serve: `ready` is logged in with enough of its own list subscribed, `can-be-raised` stands by warm or cold,
+ * `unable` is neither.
+ */
+export type Readiness = 'ready' | 'can-be-raised' | 'unable'
+
+export interface LineView extends PulseReading {
+  readiness: Readiness
+}
+
+export type RedView = LineView & { reason: RedReason }
+
+export function faultOf(view: LineView): Fault {
+  return FAULT_OF_REASON[view.reason]
+}
+
+export function isRed(view: LineView): view is RedView {
+  return faultOf(view) === 'impaired' || faultOf(view) === 'dead'
+}
+
+/** Ticks come, or would come if there were any. */
+export function delivers(view: LineView | null): boolean {
+  if (view === null || view.reason === 'standing-by') return false
+  return faultOf(view) !== 'dead' && faultOf(view) !== 'rising'
+}
+
+/** Could serve from now on, at once or after being raised. */
+export function canServe(view: LineView): boolean {
+  return view.readiness !== 'unable' && faultOf(view) !== 'dead' && faultOf(view) !== 'rising'
+}
+
+/** Fit to be relied on without waiting. */
+export function isWell(view: LineView | null): view is LineView {
+  return view !== null && view.readiness === 'ready' && view.pulse === 'green'
+}
+
+/** Down for a reason that waiting does not cure soon. */
+export function hasGivenUp(view: LineView): view is RedView {
+  switch (view.reason) {
+    case 'latched':
+    case 'failed':
+    case 'connect-failing':
+    case 'login-failing':
+      return true
+    default:
+      return false
+  }
+}
