@@ -216,12 +216,12 @@ interface Order {
 
 const ORDERS: readonly Order[] = [
   {
-    less: 'LIVENESS_SILENT_SECONDS',
+    less: 'LIVENESS_MUTE_SECONDS',
     more: 'FAILOVER_OBJECTIVE_SECONDS',
     why: 'a mute line is noticed later than it must be replaced',
   },
   {
-    less: 'LIVENESS_COUNTERS_SECONDS',
+    less: 'LIVENESS_BRIDGE_SILENT_SECONDS',
     more: 'FAILOVER_OBJECTIVE_SECONDS',
     why: 'a hanging bridge is noticed later than it must be replaced',
   },

@@ -3,10 +3,11 @@
  * as it uses them, and nothing reads the environment again.
  */
 import { isAbsolute, join, resolve } from 'node:path'
-import type { ArbitrationPolicy } from '#domain/arbitration.ts'
-import { DEFAULT_ARBITRATION } from '#domain/arbitration.ts'
+import { type ArbitrationPolicy, DEFAULT_ARBITRATION } from '#domain/arbitration.ts'
 import type { ContractFilter } from '#domain/contract-filter.ts'
+import { DEFAULT_FAILOVER_POLICY, type FailoverPolicy } from '#domain/failover.ts'
 import { LINES, type Line } from '#domain/line.ts'
+import { DEFAULT_LIVENESS_POLICY, type LivenessPolicy } from '#domain/liveness.ts'
 import { HiddenText, type SecretRef } from '#domain/secret-ref.ts'
 import type { FrontAddress } from './front-address.ts'
 import type { Profile, Settings } from './schema.ts'
@@ -60,11 +61,12 @@ export function configOf(settings: Settings, around: Surroundings) {
   const secret = (ref: SecretRef) => anchoredSecret(ref, around)
   const adapter = adapterOf(settings)
   const profile: Profile = settings.FEED_PROFILE
+  const stateDir = path(settings.FEED_STATE_DIR)
 
   return {
     profile,
     envFile: pathOrNull(around.envFile),
-    stateDir: path(settings.FEED_STATE_DIR),
+    stateDir,
     window: settings.FEED_WINDOW,
     supervisor: settings.FEED_SUPERVISOR,
     feed: {
@@ -92,7 +94,8 @@ export function configOf(settings: Settings, around: Surroundings) {
       speed: settings.REPLAY_SPEED,
     },
     catalogue: {
-      file: pathOrNull(settings.CATALOGUE_FILE),
+      /** Null: the adapter knows its contracts itself. */
+      file: pathOrNull(settings.CATALOGUE_FILE) ?? (adapter === 'ctp' ? join(stateDir, 'catalogue.json') : null),
       maxAgeHours: settings.CATALOGUE_MAX_AGE_HOURS,
       filter: { include: settings.CONTRACTS_INCLUDE, exclude: settings.CONTRACTS_EXCLUDE },
       /** At most this many contracts, null for all. */
@@ -117,27 +120,14 @@ export function configOf(settings: Settings, around: Surroundings) {
       stopMs: settings.STOP_TIMEOUT_SECONDS * 1000,
     },
     arbitration: arbitrationOf(settings),
-    liveness: {
-      /** Silence of a line, while the other one ticks, that counts as mute. */
-      silentMs: settings.LIVENESS_SILENT_SECONDS * 1000,
-      /** A bridge reports its counters once a second; without them for this long it hangs. */
-      countersMs: settings.LIVENESS_COUNTERS_SECONDS * 1000,
-    },
+    liveness: livenessOf(settings),
+    /** Span of time over which the guards judge a line's ticks. */
+    guardWindowMs: settings.GUARD_WINDOW_SECONDS * 1000,
     failover: {
       automatic: settings.FAILOVER_AUTOMATIC,
-      holdDownMs: settings.FAILOVER_HOLD_DOWN_SECONDS * 1000,
-      /** The primary must be green for this long before it serves again by itself. */
-      stableMs: settings.FAILOVER_STABLE_SECONDS * 1000,
-      flapLimit: settings.FAILOVER_FLAP_LIMIT,
-      flapWindowMs: settings.FAILOVER_FLAP_WINDOW_SECONDS * 1000,
-      loginFailures: settings.FAILOVER_LOGIN_FAILURES,
+      policy: failoverPolicyOf(settings),
+      /** Recovery-time objective of drills. */
       objectiveMs: settings.FAILOVER_OBJECTIVE_SECONDS * 1000,
-      guards: {
-        invalidRatio: settings.GUARD_INVALID_RATIO,
-        invalidWindowMs: settings.GUARD_INVALID_WINDOW_SECONDS * 1000,
-        invalidMinTicks: settings.GUARD_INVALID_MIN_TICKS,
-        delayP95Ms: settings.GUARD_DELAY_P95_MS,
-      },
     },
     coverage: { threshold: settings.COVERAGE_THRESHOLD },
     health: {
@@ -233,6 +223,29 @@ function arbitrationOf(settings: Settings): ArbitrationPolicy {
     ...DEFAULT_ARBITRATION,
     aheadMaxMs: settings.ARBITRATION_AHEAD_MAX_SECONDS * 1000,
     freshMs: settings.ARBITRATION_FRESH_SECONDS * 1000,
+  }
+}
+
+function livenessOf(settings: Settings): LivenessPolicy {
+  return {
+    ...DEFAULT_LIVENESS_POLICY,
+    muteMs: settings.LIVENESS_MUTE_SECONDS * 1000,
+    bridgeSilentMs: settings.LIVENESS_BRIDGE_SILENT_SECONDS * 1000,
+    failuresMax: settings.LIVENESS_FAILURES_MAX,
+    coverageThreshold: settings.COVERAGE_THRESHOLD,
+    invalidRatioMax: settings.GUARD_INVALID_RATIO,
+    invalidReceivedMin: settings.GUARD_INVALID_MIN_TICKS,
+    delayP95MaxMs: settings.GUARD_DELAY_P95_MS,
+  }
+}
+
+function failoverPolicyOf(settings: Settings): FailoverPolicy {
+  return {
+    ...DEFAULT_FAILOVER_POLICY,
+    holdDownMs: settings.FAILOVER_HOLD_DOWN_SECONDS * 1000,
+    failbackStableMs: settings.FAILBACK_STABLE_SECONDS * 1000,
+    flapLimit: settings.FAILOVER_FLAP_LIMIT,
+    flapWindowMs: settings.FAILOVER_FLAP_WINDOW_SECONDS * 1000,
   }
 }
 

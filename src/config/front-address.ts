@@ -7,6 +7,8 @@ export interface FrontAddress {
   readonly url: string
   readonly host: string
   readonly port: number
+  /** Where a connection to it goes first: the front itself, or its proxy. */
+  readonly dial: { readonly host: string; readonly port: number }
 }
 
 export const FRONTS_EXPECTED =
@@ -16,7 +18,7 @@ const FRONTS_MAX = 16
 const FRONT = /^(tcp|ssl|tcp6):\/\/(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?):(\d{1,5})$/
 // The 6.5.1 help writes IPv6 fronts without brackets.
 const FRONT_BARE_V6 = /^(tcp6):\/\/([0-9a-fA-F:]*:[0-9a-fA-F:]*):(\d{1,5})$/
-const PROXY = /^socks(?:4|4a|5):\/\/[A-Za-z0-9.-]+:(\d{1,5})$/
+const PROXY = /^socks(?:4|4a|5):\/\/([A-Za-z0-9.-]+):(\d{1,5})$/
 
 /** @returns null when any of the addresses is malformed, or there are none, or more than 16. */
 export function parseFronts(text: string): FrontAddress[] | null {
@@ -38,8 +40,10 @@ function parseFront(text: string): FrontAddress | null {
   const [, scheme = '', host = '', port = ''] = match
   if (!isPort(port)) return null
   if (scheme !== 'tcp6' && /^[\d.]+$/.test(host) && !isIPv4(host)) return null
-  if (proxy !== undefined && !isPort(PROXY.exec(proxy)?.[1] ?? '')) return null
-  return { url: text, host: host.replace(/^\[|\]$/g, ''), port: Number(port) }
+  const place = { host: host.replace(/^\[|\]$/g, ''), port: Number(port) }
+  if (proxy === undefined) return { url: address, ...place, dial: place }
+  const [, proxyHost = '', proxyPort = ''] = PROXY.exec(proxy) ?? []
+  return isPort(proxyPort) ? { url: text, ...place, dial: { host: proxyHost, port: Number(proxyPort) } } : null
 }
 
 function isPort(text: string): boolean {

@@ -27,7 +27,14 @@ export async function loadConfig(inputs: LoadInputs): Promise<ParsedConfig> {
     if (!(error instanceof Failure)) throw error
     const needless = named === undefined && (profile ?? 'sim') === 'sim' && error.kind === 'env-file-missing'
     if (needless) return parseConfig({ ...inputs, envFile: null })
-    return { ok: false, exitCode: 78, profile: profile ?? 'sim', problems: [problemOf(error)], warnings: [] }
+    return {
+      ok: false,
+      exitCode: 78,
+      profile: profile ?? 'sim',
+      problems: [problemOf(error)],
+      warnings: [],
+      draft: null,
+    }
   }
 }
 
@@ -37,5 +44,5 @@ function unknownProfile(asked: string): ParsedConfig {
     message: `expected one of ${PROFILES.join(', ')}, got ${shownValue('FEED_PROFILE', asked)}`,
     remedy: `Use --profile with one of ${PROFILES.join(', ')}.`,
   }
-  return { ok: false, exitCode: 78, profile: asked, problems: [problem], warnings: [] }
+  return { ok: false, exitCode: 78, profile: asked, problems: [problem], warnings: [], draft: null }
 }

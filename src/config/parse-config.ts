@@ -41,6 +41,8 @@ export type ParsedConfig =
       readonly profile: string
       readonly problems: readonly Problem[]
       readonly warnings: readonly Problem[]
+      /** Good enough to check the rest of the world with in the same run; null where nothing sensible can be said. */
+      readonly draft: { readonly config: Config; readonly malformed: ReadonlySet<SettingName> } | null
     }
 
 export function parseConfig(inputs: ConfigInputs): ParsedConfig {
@@ -74,8 +76,10 @@ export function parseConfig(inputs: ConfigInputs): ParsedConfig {
     ...unknownNames(inputs.envFile?.values.keys() ?? [], 'env-file'),
     ...unknownNames(namesSet(inputs.env), 'environment'),
   ]
-  if (problems.length > 0) return { ok: false, exitCode: 78, profile, problems, warnings }
-  return { ok: true, config: configOf(settings, surroundings(inputs)), warnings }
+  const config = configOf(settings, surroundings(inputs))
+  if (problems.length === 0) return { ok: true, config, warnings }
+  const draft = blind ? null : { config, malformed: new Set(malformed.keys()) }
+  return { ok: false, exitCode: 78, profile, problems, warnings, draft }
 }
 
 function isWarning(finding: Finding): boolean {

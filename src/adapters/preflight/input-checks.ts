@@ -1,0 +1,181 @@
+/** Checks of what the feed is given: secrets, market calendar, catalogue, vendor library, recordings, scenario. */
+import { constants } from 'node:fs'
+import { access, readdir, readFile, stat } from 'node:fs/promises'
+import { parseScenario } from '#adapters/feeds/scenario.ts'
+import { resolveSecret, type SecretStores } from '#adapters/secrets/resolve-secret.ts'
+import { Failure, type Problem, problemOf } from '#domain/failure.ts'
+import type { SecretRef } from '#domain/secret-ref.ts'
+import type { CalendarCoverage, MarketCalendar } from '#domain/session-calendar.ts'
+import { type Finding, failed, ok, type PreflightCheck, skipped, warning } from './run-preflight.ts'
+
+export interface NamedSecret {
+  /** The environment name that refers to it. */
+  readonly name: string
+  readonly ref: SecretRef
+}
+
+export function secretsCheck(secrets: readonly NamedSecret[], stores: SecretStores): PreflightCheck {
+  return {
+    name: 'secrets',
+    async run(signal) {
+      if (secrets.length === 0) return skipped('no secret is configured')
+      const answers = await Promise.all(
+        secrets.map(async ({ name, ref }) => {
+          try {
+            const { warning: unwise } = await resolveSecret(ref, stores, signal)
+            return { name, unwise, problem: null }
+          } catch (error) {
+            return { name, unwise: null, problem: problemOf(error) }
+          }
+        }),
+      )
+      const broken = answers.flatMap(({ name, problem }) => (problem === null ? [] : [{ name, problem }]))
+      const unwise = answers.flatMap(({ name, unwise: text }) => (text === null ? [] : [`${name}: ${text}`]))
+      if (broken.length > 0) {
+        const remedies = [...new Set(broken.map(({ problem }) => problem.remedy))]
+        return failed(broken.map(({ name, problem }) => `${name}: ${problem.message}`).join('; '), remedies.join(' '))
+      }
+      if (unwise.length > 0) return warning(unwise.join('; '), 'Make the files readable by their owner alone.')
+      return ok(`${secrets.length} resolved`)
+    },
+  }
+}
+
+export type CalendarAnswer = { ok: true; calendar: MarketCalendar } | { ok: false; problems: readonly Problem[] }
+
+const DAYS_LEFT_MIN = 30
+
+/** @param atMs the market's own time: a simulation's start, otherwise now. */
+export function calendarCheck(load: () => CalendarAnswer, atMs: number): PreflightCheck {
+  return {
+    name: 'calendar',
+    async run() {
+      const answer = load()
+      if (!answer.ok) {
+        const remedies = [...new Set(answer.problems.map(({ remedy }) => remedy))]
+        return failed(answer.problems.map(({ name, message }) => `${name} ${message}`).join('; '), remedies.join(' '))
+      }
+      return coverageFinding(answer.calendar.coverage(atMs))
+    },
+  }
+}
+
+function coverageFinding({ covered, coveredUntil, daysLeft }: CalendarCoverage): Finding {
+  const remedy = "Add the exchanges' notice of next year's closures to holidays.json in the calendar directory."
+  if (!covered) return failed(`today is not covered, the calendar ends with ${coveredUntil}`, remedy)
+  const detail = `covered until ${coveredUntil}, ${daysLeft} days ahead`
+  return daysLeft < DAYS_LEFT_MIN ? warning(detail, remedy) : ok(detail)
+}
+
+export interface CatalogueFacts {
+  readonly contracts: number
+  readonly duplicates: readonly string[]
+  readonly modifiedMs: number
+}
+
+export interface CatalogueCheck {
+  readonly read: () => Promise<CatalogueFacts>
+  readonly maxAgeHours: number
+  readonly nowMs: number
+}
+
+export function catalogueCheck({ read, maxAgeHours, nowMs }: CatalogueCheck): PreflightCheck {
+  return {
+    name: 'catalogue',
+    async run() {
+      const { contracts, duplicates, modifiedMs } = await read()
+      const ageHours = Math.max(0, (nowMs - modifiedMs) / 3_600_000)
+      const detail = `${contracts} contracts, ${ageHours.toFixed(1)} hours old`
+      if (ageHours > maxAgeHours) {
+        const remedy = 'Refresh it (full-feed-subscription catalogue refresh), or raise CATALOGUE_MAX_AGE_HOURS.'
+        return warning(`${detail}, expected at most ${maxAgeHours}: new listings are missing from it`, remedy)
+      }
+      if (duplicates.length === 0) return ok(detail)
+      return warning(
+        `${detail}; listed twice: ${duplicates.slice(0, 5).join(', ')}`,
+        'Remove the duplicates at the source.',
+      )
+    },
+  }
+}
+
+export interface CtpParts {
+  readonly bridgePath: string
+  readonly sdkLibDir: string | null
+}
+
+/** Brokers and packagers name the same library with and without `lib`. */
+const MD_LIBRARY = /^(lib)?thostmduserapi(_se)?\.so$/
+
+export function ctpLibraryCheck({ bridgePath, sdkLibDir }: CtpParts): PreflightCheck {
+  return {
+    name: 'ctp-library',
+    async run() {
+      const notExecutable = await access(bridgePath, constants.X_OK).then(
+        () => false,
+        () => true,
+      )
+      if (notExecutable) {
+        const remedy = 'Build native/ctp-bridge (its README says how), or set CTP_BRIDGE_PATH to a built one.'
+        return failed(`the CTP bridge ${bridgePath} is not there or not executable`, remedy)
+      }
+      const remedy = 'Set CTP_SDK_LIB_DIR to the directory with thostmduserapi_se.so from the broker.'
+      if (sdkLibDir === null) return failed('CTP_SDK_LIB_DIR is not set', remedy)
+      const files = await readdir(sdkLibDir).catch(() => null) // Missing or forbidden is told the same way.
+      if (files === null) return failed(`the directory ${sdkLibDir} can't be read`, remedy)
+      const library = files.find((file) => MD_LIBRARY.test(file))
+      return library === undefined
+        ? failed(`no thostmduserapi_se.so in ${sdkLibDir}`, remedy)
+        : ok(`${sdkLibDir}/${library}`)
+    },
+  }
+}
+
+export interface RecordingsCheck {
+  readonly files: readonly string[]
+  /** Throws a Failure for a recording that can't be replayed; answers with one sentence about it otherwise. */
+  readonly inspect: (path: string) => Promise<string>
+}
+
+export function recordingsCheck({ files, inspect }: RecordingsCheck): PreflightCheck {
+  return {
+    name: 'replay-files',
+    async run() {
+      const answers = await Promise.allSettled(
+        files.map(async (path) => {
+          await checkRegular(path)
+          return inspect(path)
+        }),
+      )
+      const problems = answers.flatMap((answer) => (answer.status === 'rejected' ? [problemOf(answer.reason)] : []))
+      if (problems.length > 0) {
+        const remedies = [...new Set(problems.map(({ remedy }) => remedy))]
+        return failed(problems.map(({ message }) => message).join('; '), remedies.join(' '))
+      }
+      return ok(answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : [])).join('; '))
+    },
+  }
+}
+
+async function checkRegular(path: string): Promise<void> {
+  const found = await stat(path).catch((error: unknown) => {
+    throw new Failure('recording-missing', `there is no recording ${path}`, 'Correct REPLAY_FILES.', error)
+  })
+  if (!found.isFile()) throw new Failure('recording-missing', `${path} is not a file`, 'Correct REPLAY_FILES.')
+}
+
+const SCENARIO_BYTES_MAX = 4 * 1024 * 1024
+
+export function scenarioCheck(path: string): PreflightCheck {
+  return {
+    name: 'scenario',
+    async run() {
+      const remedy = 'Correct SIM_SCENARIO, or remove it to run without faults.'
+      const found = await stat(path).catch(() => null) // Missing or forbidden is told the same way.
+      if (found === null || !found.isFile()) return failed(`there is no scenario file ${path}`, remedy)
+      if (found.size > SCENARIO_BYTES_MAX) return failed(`${path} is over ${SCENARIO_BYTES_MAX} bytes`, remedy)
+      const { faults } = parseScenario(await readFile(path, 'utf8'))
+      return ok(`${faults.length} faults`)
+    },
+  }
+}

@@ -1,0 +1,62 @@
+/** Checks of what is reached over the network: fronts, bus, Pushgateway. */
+import type { Line } from '#domain/line.ts'
+import { failed, ok, type PreflightCheck, warning } from './run-preflight.ts'
+import { type Endpoint, reach } from './tcp-reach.ts'
+
+export interface LineFronts {
+  readonly line: Line
+  readonly fronts: readonly Endpoint[]
+}
+
+/**
+ * One check for all fronts, because what matters is whether any line can serve. Outside sessions fronts are down for hours every day,
+ * so an unreachable front is then no reason not to start.
+ */
+export function frontsCheck(lines: readonly LineFronts[], marketIsClosed: boolean): PreflightCheck {
+  return {
+    name: 'fronts',
+    async run(signal) {
+      const reports = await Promise.all(
+        lines.map(async ({ line, fronts }) => {
+          const answers = await Promise.all(fronts.map((front) => reach(front, signal)))
+          const reached = answers.filter((why) => why === null).length
+          const reasons = [...new Set(answers.filter((why) => why !== null))]
+          const because = reasons.length > 0 ? ` (${reasons.join(', ')})` : ''
+          return { line, reached, all: fronts.length, text: `${line} ${reached} of ${fronts.length} fronts${because}` }
+        }),
+      )
+      const detail = `reachable: ${reports.map(({ text }) => text).join('; ')}`
+      const remedy = 'Check addresses, firewall and routes; ask the broker whether the front is up.'
+      if (reports.every(({ reached, all }) => reached === all)) return ok(detail)
+      if (reports.some(({ reached }) => reached > 0)) return warning(detail, remedy)
+      return marketIsClosed ? warning(`${detail}; the market is closed`, remedy) : failed(detail, remedy)
+    },
+  }
+}
+
+export interface ServerCheck {
+  readonly name: string
+  readonly servers: readonly Endpoint[]
+  /** Not required: unreachable is a warning. */
+  readonly required: boolean
+  readonly remedy: string
+}
+
+/** One server of a cluster is enough. */
+export function serverCheck({ name, servers, required, remedy }: ServerCheck): PreflightCheck {
+  return {
+    name,
+    async run(signal) {
+      const answers = await Promise.all(
+        servers.map(async (server) => ({ place: `${server.host}:${server.port}`, why: await reach(server, signal) })),
+      )
+      const down = answers.filter(({ why }) => why !== null).map(({ place, why }) => `${place} ${why}`)
+      const up = answers.filter(({ why }) => why === null).map(({ place }) => place)
+      if (down.length === 0) return ok(`reachable: ${up.join(', ')}`)
+      if (up.length > 0) return warning(`reachable: ${up.join(', ')}; not: ${down.join(', ')}`, remedy)
+      return required
+        ? failed(`not reachable: ${down.join(', ')}`, remedy)
+        : warning(`not reachable: ${down.join(', ')}`, remedy)
+    },
+  }
+}
