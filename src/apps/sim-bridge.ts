@@ -1,0 +1,76 @@
+/** The bridge of the simulator: one line of a market that is a function of seed and time. Run by the supervisor, see wire.ts. */
+
+import type { BridgeWriter } from '#adapters/feeds/bridge-writer.ts'
+import { type EmbeddedMarket, runEmbeddedBridge, type StartOptions } from '#adapters/feeds/embedded-bridge.ts'
+import { type BridgeProcess, EmbeddedFront } from '#adapters/feeds/embedded-front.ts'
+import { paceSimFeed } from '#adapters/feeds/sim/pace-sim-feed.ts'
+import { SimFeed } from '#adapters/feeds/sim/sim-feed.ts'
+import { systemClock } from '#clock.ts'
+import { Failure } from '#domain/failure.ts'
+import type { MarketCalendar } from '#domain/session-calendar.ts'
+
+runEmbeddedBridge({
+  adapter: 'sim',
+  open: openSimMarket,
+  stdin: process.stdin,
+  pid: process.pid,
+  parentPid: () => process.ppid,
+  exit: (code) => process.exit(code),
+  crash: () => process.kill(process.pid, 'SIGABRT'),
+})
+
+async function openSimMarket(
+  options: StartOptions,
+  writer: BridgeWriter,
+  bridgeProcess: BridgeProcess,
+): Promise<EmbeddedMarket> {
+  const marketStartMs = options.number('market_start_ms')
+  const scenarioStartMs = options.number('scenario_start_ms', marketStartMs)
+  const isCalendarUsed = options.text('market_clock', 'always-open') === 'calendar'
+  const feed = new SimFeed({
+    writer,
+    clock: systemClock,
+    seed: options.text('seed'),
+    instruments: options.number('instruments', 500),
+    ticksPerSecond: options.number('ticks_per_second', 1000),
+    // The same for every bridge of a daemon, where market_start_ms may be any reading of its clock.
+    listedAtMs: scenarioStartMs,
+    marketStartMs,
+    marketStartMonotonicMs: options.number('market_start_monotonic_ms'),
+    calendar: isCalendarUsed ? await readCalendar(options.text('calendar')) : undefined,
+  })
+  const front = new EmbeddedFront({
+    writer,
+    market: feed,
+    process: bridgeProcess,
+    line: options.line,
+    scenario: options.scenario,
+    scenarioStartMs,
+    startMs: feed.marketNowMs(),
+  })
+  feed.attach(front)
+  front.start()
+  paceSimFeed(feed, front, writer)
+  return { command: (message) => front.command(message), marketNowMs: () => feed.marketNowMs() }
+}
+
+/**
+ * Loaded only when needed, because an always-open market must not wait for the parser at start.
+ * @param location JSON: the calendar's directory, or a list that begins with it
+ */
+async function readCalendar(location: string): Promise<MarketCalendar> {
+  const [{ loadCalendar }, { createMarketCalendar }] = await Promise.all([
+    import('#config/parse-calendar.ts'),
+    import('#domain/session-calendar.ts'),
+  ])
+  const paths: unknown = JSON.parse(location || '[]')
+  const directory = String(Array.isArray(paths) ? paths[0] : paths)
+  const calendar = loadCalendar(directory)
+  if (calendar.ok) return createMarketCalendar(calendar.data)
+  const [problem] = calendar.problems
+  throw new Failure(
+    'calendar-invalid',
+    `${problem?.name}: ${problem?.message}`,
+    problem?.remedy ?? 'Correct the calendar files.',
+  )
+}
