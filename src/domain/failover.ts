@@ -7,7 +7,7 @@
  *   suspect    the serving line is in doubt, or should be left but can't be: held down, automation off, or no better line.
  *   switched   the serving line has just changed, and the new one has not been seen well yet.
  *   raising    the serving line has changed to a warm or cold one that is still coming up. The line left stays up meanwhile; if the new
- *              one isn't up after `raiseGraceMs` and the old one is well, the old one serves again.
+ *              one isn't up after `raiseGraceMs` or gives up, the old one serves again.
  *   gap        neither line delivers. Whatever line returns first ends it. The serving line stays, so two dead lines cannot flap.
  *   closed     no exchange trades. Nothing is decided: fronts restart in breaks and at night.
  *   killed     cut by the operator. Terminal: only a new start, with the latch cleared, leaves it.
@@ -261,7 +261,9 @@ function decideServing(moment: Moment, wellReason: FailoverReason): FailoverStep
       case 'rescue':
         return rescue(moment, leaving.target)
       case 'stay':
-        if (faultOf(servingView) === 'dead' && !delivers(otherView)) return enterGap(moment)
+        // While it is being confirmed, a line that only stands by is not yet called upon, and its silence is no gap.
+        if (faultOf(servingView) === 'dead' && !delivers(otherView) && leaving.reason !== 'confirming')
+          return enterGap(moment)
         return suspect(moment, leaving.reason)
       default:
         return unreachable(leaving)
@@ -271,8 +273,9 @@ function decideServing(moment: Moment, wellReason: FailoverReason): FailoverStep
   if (homeIsStable && state.automation.kind === 'automatic' && otherView !== null) {
     return switchAutomatically(moment, otherView, 'home-proved-stable')
   }
-  if (servingView.pulse === 'yellow')
+  if (servingView.pulse === 'yellow') {
     return suspect(moment, state.phase.kind === 'suspect' ? 'still-in-doubt' : 'in-doubt')
+  }
   if (state.phase.kind === 'active') return stay(moment, 'steady')
   return enter(moment, { kind: 'active', sinceMs: nowMs }, wellReason)
 }
@@ -320,7 +323,7 @@ function decideRaising(moment: Moment, sinceMs: number): FailoverStep {
   if (delivers(servingView)) return decideServing(moment, 'target-confirmed')
   if (!delivers(otherView)) return enterGap(moment)
   const isLate = input.nowMs - sinceMs >= policy.raiseGraceMs || hasGivenUp(servingView)
-  if (isLate && state.automation.kind === 'automatic' && isWell(otherView)) {
+  if (isLate && state.automation.kind === 'automatic' && otherView !== null && canServe(otherView)) {
     return switchAutomatically(moment, otherView, 'target-did-not-rise')
   }
   return stay(moment, 'raising-target', servingView.reason)
@@ -333,6 +336,8 @@ function decideGap(moment: Moment): FailoverStep {
     return suspect(moment, 'gap-ended')
   }
   if (otherView !== null && canServe(otherView)) return replace(moment, otherView, 'line-returned')
+  // It delivers, though too little to serve: no gap any more, and no switch.
+  if (delivers(otherView)) return suspect(moment, 'no-better-line')
   return stay(moment, 'neither-line-delivers', servingView.reason)
 }
 
