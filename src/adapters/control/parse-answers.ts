@@ -4,7 +4,7 @@
  */
 import type { Problem } from '#domain/failure.ts'
 import type { Line } from '#domain/line.ts'
-import type { FailoverRecord, FeedStatus } from '#domain/status.ts'
+import type { FailoverRecord, FeedStatus, LineStatus } from '#domain/status.ts'
 
 /** The health report as it travels; #domain/health.ts makes it. Only what the commands read is spelled out here. */
 export interface TransmittedHealth {
@@ -15,7 +15,8 @@ export interface TransmittedHealth {
   window: string
   trading_day: string
   session_state: string
-  serving_line: Line
+  /** Null when nobody could be asked. */
+  serving_line: Line | null
   verdict: 'OK' | 'WARNING' | 'CRITICAL' | 'UNKNOWN'
   exit_code: number
   coverage_ratio: number
@@ -26,8 +27,13 @@ export interface TransmittedHealth {
   missing_contracts: string[]
   refused_contracts: string[]
   stalled_contracts: StalledContract[]
+  single_line_contracts: string[]
+  unexpected_contracts: string[]
+  ignored_contracts: string[]
+  lines: { primary: LineStatus | null; backup: LineStatus | null }
   throughput_mps: number
   latency_ms_p99: number | null
+  bus: { kind: string; backlog: number; connected: boolean }
   remediation: Remediation
   warnings: string[]
   errors: string[]

@@ -29,8 +29,3 @@ const IN_TEXT =
 export function redactText(text: string): string {
   return text.replace(IN_URL, `$1:${REDACTED}@`).replace(IN_TEXT, `$1$2${REDACTED}`)
 }
-
-/** Accounts as outputs show them: their last three characters. */
-export function maskAccount(account: string): string {
-  return `***${account.slice(-3)}`
-}

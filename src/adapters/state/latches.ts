@@ -39,9 +39,9 @@ export interface UnreadableLatch {
 
 export type Latch = KillLatch | CredentialLatch | UnreadableLatch
 
-/** Tells accounts apart without naming them; broker and user together, since user numbers repeat among brokers. */
-export function accountKey(brokerId: string, userId: string): string {
-  return createHash('sha256').update(`${brokerId}\0${userId}`).digest('hex').slice(0, 24)
+/** Tells accounts (broker/user, as the configuration names them) apart without writing them down. */
+export function accountKey(account: string): string {
+  return createHash('sha256').update(account).digest('hex').slice(0, 24)
 }
 
 const KILL_FILE = 'kill.json'

@@ -1,0 +1,66 @@
+/**
+ * Calls the operator's own program when remediation did not help. No shell is involved, so nothing in a report can become a command;
+ * quotes in the option only group words.
+ */
+import { spawn } from 'node:child_process'
+
+export interface Escalation {
+  words: readonly string[]
+  /** Identifies this escalation in the program's message, the log and the report. */
+  marker: string
+  exitCode: number
+  env: NodeJS.ProcessEnv
+  timeoutMs: number
+}
+
+/** Names whose values the program has no need of. */
+const OUR_SECRETS = /^(CTP_(PRIMARY|BACKUP)_(PASSWORD|AUTH_CODE)|NATS_PASSWORD)$/
+
+/** Splits at blanks outside quotes; a backslash takes the next character as it is, but not within '...'. Null: an open quote. */
+export function splitWords(text: string): string[] | null {
+  const words: string[] = []
+  let word: string | null = null
+  let quote: string | null = null
+  for (let i = 0; i < text.length; i++) {
+    const char = text[i] ?? ''
+    if (char === '\\' && quote !== "'" && i + 1 < text.length) {
+      word = (word ?? '') + text[++i]
+    } else if (quote !== null) {
+      if (char === quote) quote = null
+      else word = (word ?? '') + char
+    } else if (char === '"' || char === "'") {
+      quote = char
+      word ??= ''
+    } else if (/\s/.test(char)) {
+      if (word !== null) words.push(word)
+      word = null
+    } else {
+      word = (word ?? '') + char
+    }
+  }
+  if (quote !== null) return null
+  return word === null ? words : [...words, word]
+}
+
+/** Null when the program ended with 0, otherwise a sentence on what went wrong. Its output goes to stderr. Never throws. */
+export function escalate({ words, marker, exitCode, env, timeoutMs }: Escalation): Promise<string | null> {
+  const [program, ...args] = words.map((word) =>
+    word.replaceAll('{marker}', marker).replaceAll('{exit_code}', String(exitCode)),
+  )
+  if (program === undefined) return Promise.resolve('the escalation command is empty')
+  const passed = Object.fromEntries(Object.entries(env).filter(([name]) => !OUR_SECRETS.test(name)))
+  return new Promise((resolve) => {
+    const child = spawn(program, args, {
+      stdio: ['ignore', 2, 2],
+      env: passed,
+      timeout: timeoutMs,
+      killSignal: 'SIGKILL',
+    })
+    child.on('error', (error) => resolve(`the escalation command could not be started: ${error.message}`))
+    child.on('exit', (code, signal) => {
+      if (code === 0) resolve(null)
+      else if (code !== null) resolve(`the escalation command ended with exit code ${code}`)
+      else resolve(`the escalation command was ended by ${signal} (limit ${timeoutMs / 1000} s)`)
+    })
+  })
+}

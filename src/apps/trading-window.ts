@@ -1,0 +1,56 @@
+/** Which trading window a command is about, and whether there is one today: the market calendar applied to a command's options. */
+import { join } from 'node:path'
+import type { Config } from '#config/config.ts'
+import { loadCalendar } from '#config/parse-calendar.ts'
+import { Failure } from '#domain/failure.ts'
+import { alwaysOpenCalendar, createMarketCalendar, type MarketCalendar } from '#domain/session-calendar.ts'
+import { packageDir } from './load-app-config.ts'
+
+export interface WindowFacts {
+  window: 'day' | 'night'
+  /** yyyymmdd */
+  tradingDay: string
+  /** Null on a day without this window. */
+  opensMs: number | null
+}
+
+/**
+ * The window of the options and the calendar. A recording brings its own days, so a replay always has its window.
+ * Throws a Failure `calendar` when the calendar's files are damaged.
+ */
+export function windowFacts(config: Config, wallMs: number): WindowFacts {
+  const { marketClock } = config.sim
+  const { adapter } = config.feed
+  const simulated = adapter === 'sim' && marketClock.kind !== 'real'
+  const nowMs = simulated && marketClock.kind === 'from' ? marketClock.startMs : wallMs
+  const alwaysOpen = adapter === 'replay' || (simulated && marketClock.kind === 'always-open')
+  const calendar = alwaysOpen ? alwaysOpenCalendar() : calendarIn(config.calendar.dir)
+  const running = calendar.windowAt(nowMs)
+  if (config.window === 'auto') {
+    const trades = tradesOnDate(calendar, nowMs)
+    return { window: running.window, tradingDay: String(running.tradingDay), opensMs: trades ? running.opensMs : null }
+  }
+  const span = calendar.windowOn(config.window, nowMs)
+  const tradingDay = String(span?.tradingDay ?? calendar.tradingDayOf(nowMs))
+  return { window: config.window, tradingDay, opensMs: span?.opensMs ?? null }
+}
+
+/** By the real calendar: does any window open on the Shanghai date of the moment, or run on from the evening before? */
+export function tradesOnDateOf(env: NodeJS.ProcessEnv, wallMs: number): boolean {
+  return tradesOnDate(calendarIn(env['CALENDAR_DIR'] || join(packageDir(), 'calendar')), wallMs)
+}
+
+function tradesOnDate(calendar: MarketCalendar, ms: number): boolean {
+  return calendar.windowOn('day', ms) !== undefined || calendar.windowOn('night', ms) !== undefined
+}
+
+function calendarIn(directory: string): MarketCalendar {
+  const parsed = loadCalendar(directory)
+  if (parsed.ok) return createMarketCalendar(parsed.data)
+  const [problem] = parsed.problems
+  throw new Failure(
+    'calendar',
+    problem === undefined ? `the calendar in ${directory} is damaged` : `${problem.name}: ${problem.message}`,
+    problem?.remedy ?? 'Restore the calendar files.',
+  )
+}
