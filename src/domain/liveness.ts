@@ -236,11 +236,11 @@ function downReason(evidence: LineEvidence, policy: LivenessPolicy): PulseReason
     case 'connecting':
     case 'logging-in':
     case 'waiting':
-      if (!evidence.wantedUp) return 'standing-by'
-      if (!marketIsLive(evidence)) return 'off-hours'
+      if (!marketIsLive(evidence)) return evidence.wantedUp ? 'off-hours' : 'standing-by'
+      // A warm line that can't log in does not stand by, it is broken.
       if (evidence.loginFailures >= policy.failuresMax) return 'login-failing'
       if (evidence.connectFailures >= policy.failuresMax) return 'connect-failing'
-      return 'not-connected'
+      return evidence.wantedUp ? 'not-connected' : 'standing-by'
     case 'logged-in':
     case 'subscribing':
     case 'streaming':

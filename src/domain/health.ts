@@ -1,0 +1,396 @@
+/**
+ * The health verdict: evidence about daemon, lines and contracts in, the fields of the report out. Nothing is OK without evidence: an
+ * empty catalogue, no daemon, or evidence that could not be had is UNKNOWN. A warning makes the verdict WARNING, an error CRITICAL.
+ *
+ * In continuous trading everything is judged. In an auction or a break no tick is owed; in a break fronts restart as well, so missing
+ * subscriptions only warn. When closed, the verdict is about daemon, journal and whether the lines may log in at all.
+ */
+import { unreachable } from './assert.ts'
+import { LINES, type Line, otherLine } from './line.ts'
+import { FAULT_OF_REASON, PULSE_SENTENCES, type PulseReason } from './liveness.ts'
+import type { SessionState } from './session-calendar.ts'
+import type { FeedState, LineState } from './status.ts'
+
+export interface HealthThresholds {
+  coverageThreshold: number
+  lagWarningMs: number
+  lagCriticalMs: number
+  /** A contract is late when it is silent for this many of its expected gaps, and for `lagWarningMs`. */
+  gapFactor: number
+  /** A contract with a longer expected gap is not liquid: its silence proves nothing. */
+  liquidGapMs: number
+  /** News of the other line that this line must have missed before the other's ticks accuse it: single ticks do get lost. */
+  missedTicksMin: number
+}
+
+export const DEFAULT_HEALTH_THRESHOLDS: HealthThresholds = {
+  coverageThreshold: 0.995,
+  // The longest hole of a liquid contract in the recorded days is 42 s.
+  lagWarningMs: 60_000,
+  lagCriticalMs: 300_000,
+  gapFactor: 20,
+  liquidGapMs: 5_000,
+  missedTicksMin: 3,
+}
+
+export interface CatalogueEntry {
+  symbol: string
+  exchange: string
+  /** yyyymmdd, null while unknown. */
+  openDay: number | null
+  expiryDay: number | null
+}
+
+/** What one line knows of one contract. */
+export interface ContractOnLine {
+  /** The line's own list has it. */
+  listed: boolean
+  subscribed: boolean
+  refused: boolean
+  /** Age of the last live tick; null when none came in this trading day. Off-session ticks are no sign of life. */
+  lastTickAgeMs: number | null
+  /** News of the contract that the other line brought since; null when nobody counted. */
+  missedTicks: number | null
+}
+
+export interface ContractEvidence {
+  symbol: string
+  exchange: string
+  /** Null for a line that is not configured. */
+  lines: Readonly<Record<Line, ContractOnLine | null>>
+  /** Of its product. */
+  sessionState: SessionState
+  inStateForMs: number
+  expectedGapMs: number | null
+  /** `age`: an offline file tells no more than how old the last tick is, so age alone has to do; `none`: a bare name. */
+  tickEvidence: 'full' | 'age' | 'none'
+}
+
+export interface LineFacts {
+  state: LineState
+  pulseReason: PulseReason
+}
+
+/** What the daemon says of itself. */
+export interface DaemonFacts {
+  journal: 'writing' | 'failing'
+  bus: { kind: 'none' | 'nats'; connected: boolean }
+  lines: Readonly<Record<Line, LineFacts | null>>
+  serving: Line
+  /** The line that the configuration names first. */
+  preferred: Line
+  feedState: FeedState
+  automation: 'automatic' | 'paused' | 'flap-latched'
+}
+
+export interface HealthInput {
+  sessionState: SessionState
+  tradingDay: number
+  catalogue: readonly CatalogueEntry[]
+  contracts: readonly ContractEvidence[]
+  /** `offline`: catalogue and active file were given, so no daemon is asked for. `absent`: none answered. */
+  daemon: DaemonFacts | 'offline' | 'absent'
+  /** Evidence that was asked for and could not be had, one sentence each. */
+  failures: readonly string[]
+  thresholds: HealthThresholds
+}
+
+export type Verdict = 'OK' | 'WARNING' | 'CRITICAL' | 'UNKNOWN'
+export type Severity = 'warning' | 'critical'
+
+/** Why a contract counts as stalled. */
+export type StallEvidence = 'other-line' | 'expected-gap' | 'last-tick-age'
+
+export interface StalledContract {
+  symbol: string
+  exchange: string
+  line: Line
+  lag_seconds: number | null
+  severity: Severity
+  evidence: StallEvidence
+}
+
+/** The fields of the report that are judgement; names are outside behaviour. Contracts are spelled `symbol.EXCHANGE`. */
+export interface HealthVerdict {
+  session_state: SessionState
+  serving_line: Line | null
+  verdict: Verdict
+  exit_code: 0 | 1 | 2 | 3
+  /** Null when nothing is expected. */
+  coverage_ratio: number | null
+  tick_coverage_ratio: number | null
+  expected_total: number
+  subscribed_total: number
+  ticked_total: number
+  missing_contracts: string[]
+  refused_contracts: string[]
+  stalled_contracts: StalledContract[]
+  single_line_contracts: string[]
+  unexpected_contracts: string[]
+  ignored_contracts: string[]
+  warnings: string[]
+  errors: string[]
+}
+
+export const EXIT_CODE_OF_VERDICT = { OK: 0, WARNING: 1, CRITICAL: 2, UNKNOWN: 3 } as const satisfies Record<
+  Verdict,
+  number
+>
+
+/** Facts by weight; the heaviest names the verdict. */
+interface Findings {
+  warnings: string[]
+  errors: string[]
+  unknowns: string[]
+}
+
+export function judgeHealth(input: HealthInput): HealthVerdict {
+  const serving = typeof input.daemon === 'string' ? 'primary' : input.daemon.serving
+  const contracts = sortContracts(input, serving)
+  const stalled = input.sessionState === 'open' ? stalledContracts(input, contracts.expected, serving) : []
+  const findings: Findings = { warnings: [], errors: [], unknowns: [...input.failures] }
+  judgeDaemon(input, findings)
+  judgeCoverage(input, contracts, findings)
+  judgeStalls(stalled, findings)
+
+  const verdict = verdictOf(findings)
+  const { expected, missing, refused, ticked } = contracts
+  const subscribedTotal = expected.length - missing.length - refused.length
+  return {
+    session_state: input.sessionState,
+    serving_line: typeof input.daemon === 'string' ? null : serving,
+    verdict,
+    exit_code: EXIT_CODE_OF_VERDICT[verdict],
+    coverage_ratio: expected.length === 0 ? null : subscribedTotal / expected.length,
+    tick_coverage_ratio: expected.length === 0 ? null : ticked / expected.length,
+    expected_total: expected.length,
+    subscribed_total: subscribedTotal,
+    ticked_total: ticked,
+    missing_contracts: missing.map(nameOf),
+    refused_contracts: refused.map(nameOf),
+    stalled_contracts: stalled,
+    single_line_contracts: contracts.singleLine,
+    unexpected_contracts: contracts.unexpected,
+    ignored_contracts: contracts.ignored.map(nameOf),
+    warnings: findings.warnings,
+    errors: [...findings.errors, ...findings.unknowns],
+  }
+}
+
+/** What is proven bad outweighs what is not known; what is not known outweighs what is proven good. */
+function verdictOf({ warnings, errors, unknowns }: Findings): Verdict {
+  if (errors.length > 0) return 'CRITICAL'
+  if (unknowns.length > 0) return 'UNKNOWN'
+  return warnings.length > 0 ? 'WARNING' : 'OK'
+}
+
+interface Expected extends CatalogueEntry {
+  evidence: ContractEvidence | null
+}
+
+interface SortedContracts {
+  /** On the serving line's list, or on nobody's; not expired. */
+  expected: Expected[]
+  missing: Expected[]
+  /** Missing, but listed only today. */
+  missingNewcomers: Expected[]
+  refused: Expected[]
+  ticked: number
+  ignored: CatalogueEntry[]
+  unexpected: string[]
+  singleLine: string[]
+}
+
+function sortContracts(input: HealthInput, serving: Line): SortedContracts {
+  const evidenceByName = new Map(input.contracts.map((evidence) => [nameOf(evidence), evidence]))
+  const inCatalogue = new Set(input.catalogue.map(nameOf))
+  const sorted: SortedContracts = {
+    expected: [],
+    missing: [],
+    missingNewcomers: [],
+    refused: [],
+    ticked: 0,
+    ignored: [],
+    unexpected: input.contracts.filter((each) => isCarried(each) && !inCatalogue.has(nameOf(each))).map(nameOf),
+    singleLine: input.contracts.filter(isOnOneListOfTwo).map(nameOf),
+  }
+  for (const entry of new Map(input.catalogue.map((each) => [nameOf(each), each])).values()) {
+    const evidence = evidenceByName.get(nameOf(entry)) ?? null
+    const here = evidence?.lines[serving] ?? null
+    const subscribed = here?.subscribed === true
+    if (isGone(entry, input.tradingDay, subscribed)) {
+      sorted.ignored.push(entry)
+      continue
+    }
+    if (evidence !== null && here?.listed !== true && isListedAnywhere(evidence)) continue
+    const expected: Expected = { ...entry, evidence }
+    sorted.expected.push(expected)
+    if (here !== null && here.lastTickAgeMs !== null) sorted.ticked++
+    if (subscribed) continue
+    if (here?.refused === true) sorted.refused.push(expected)
+    else sorted.missing.push(expected)
+    if (here?.refused !== true && entry.openDay === input.tradingDay) sorted.missingNewcomers.push(expected)
+  }
+  return sorted
+}
+
+/** On its last day a contract may leave the front at any time, so it is expected for as long as it is subscribed. */
+function isGone({ expiryDay }: CatalogueEntry, tradingDay: number, subscribed: boolean): boolean {
+  if (expiryDay === null) return false
+  return expiryDay < tradingDay || (expiryDay === tradingDay && !subscribed)
+}
+
+function isCarried({ lines }: ContractEvidence): boolean {
+  return LINES.some((line) => lines[line]?.subscribed === true)
+}
+
+function isListedAnywhere({ lines }: ContractEvidence): boolean {
+  return LINES.some((line) => lines[line]?.listed === true)
+}
+
+function isOnOneListOfTwo({ lines: { primary, backup } }: ContractEvidence): boolean {
+  return primary !== null && backup !== null && primary.listed !== backup.listed
+}
+
+function nameOf({ symbol, exchange }: { symbol: string; exchange: string }): string {
+  return `${symbol}.${exchange}`
+}
+
+function judgeDaemon({ daemon, sessionState }: HealthInput, findings: Findings): void {
+  if (daemon === 'offline') return
+  if (daemon === 'absent') {
+    findings.unknowns.push('No daemon answers on the control socket.')
+    return
+  }
+  if (daemon.journal === 'failing') findings.errors.push('The journal cannot be written.')
+  if (daemon.bus.kind !== 'none' && !daemon.bus.connected) {
+    findings.warnings.push('The bus is not connected; ticks wait in the journal.')
+  }
+  if (daemon.automation === 'paused') findings.warnings.push('Automatic failover is paused.')
+  if (daemon.automation === 'flap-latched') {
+    findings.warnings.push('Automatic failover is latched after too many switches; resume it when the lines are calm.')
+  }
+  if (daemon.serving !== daemon.preferred) {
+    findings.warnings.push(`The ${daemon.serving} line serves instead of the ${daemon.preferred} line.`)
+  }
+  judgeFeedState(daemon.feedState, findings)
+  judgeLines(daemon, sessionState, findings)
+}
+
+function judgeFeedState(feedState: FeedState, findings: Findings): void {
+  switch (feedState) {
+    case 'KILLED':
+      findings.errors.push('The feed is cut by the kill switch.')
+      return
+    case 'GAP':
+      findings.errors.push('Neither line delivers.')
+      return
+    case 'SUSPECT':
+      findings.warnings.push('The serving line is in doubt.')
+      return
+    case 'ACTIVE':
+    case 'SWITCHED':
+    case 'CLOSED':
+      return
+    default:
+      unreachable(feedState)
+  }
+}
+
+/** One line that can't be used is a warning while another can; two are critical. A line that rests outside trading is in order. */
+function judgeLines({ lines }: DaemonFacts, sessionState: SessionState, findings: Findings): void {
+  const isBroken = (line: Line): boolean => {
+    const facts = lines[line]
+    if (facts === null) return false
+    if (facts.state === 'latched' || facts.state === 'failed') return true
+    const fault = FAULT_OF_REASON[facts.pulseReason]
+    if (sessionState === 'closed' || sessionState === 'holiday') return facts.pulseReason === 'bridge-silent'
+    return fault === 'dead' || fault === 'impaired'
+  }
+  const isUseless = (line: Line): boolean => {
+    const facts = lines[line]
+    return facts === null || (isBroken(line) && FAULT_OF_REASON[facts.pulseReason] !== 'impaired')
+  }
+  for (const line of LINES.filter(isBroken)) {
+    const { pulseReason = 'failed' } = lines[line] ?? {}
+    const sentence = `${line}: ${PULSE_SENTENCES[pulseReason]}`
+    if (isUseless(line) && isUseless(otherLine(line))) findings.errors.push(sentence)
+    else findings.warnings.push(sentence)
+  }
+}
+
+function judgeCoverage(
+  { sessionState, thresholds }: HealthInput,
+  contracts: SortedContracts,
+  findings: Findings,
+): void {
+  const { expected, missing, missingNewcomers, refused } = contracts
+  if (expected.length === 0) {
+    findings.unknowns.push('The catalogue holds no contract that should be subscribed now.')
+    return
+  }
+  if (sessionState === 'closed' || sessionState === 'holiday') return
+  // A contract listed today may reach a front late; it warns, but is no reason to wake anybody.
+  const judged = expected.length - missingNewcomers.length
+  const lacking = missing.length - missingNewcomers.length + refused.length
+  if (judged > 0 && (judged - lacking) / judged < thresholds.coverageThreshold) {
+    const sentence = `${lacking} of ${judged} contracts are not subscribed; the threshold is ${thresholds.coverageThreshold}.`
+    // In a break the front may just be restarting.
+    if (sessionState === 'break') findings.warnings.push(sentence)
+    else findings.errors.push(sentence)
+  } else if (missing.length > missingNewcomers.length) {
+    findings.warnings.push(`${missing.length - missingNewcomers.length} contracts are not subscribed.`)
+  }
+  if (missingNewcomers.length > 0) {
+    findings.warnings.push(`${missingNewcomers.length} contracts listed today are not subscribed yet.`)
+  }
+}
+
+function judgeStalls(stalled: readonly StalledContract[], findings: Findings): void {
+  const critical = stalled.filter(({ severity }) => severity === 'critical').length
+  if (critical > 0) findings.errors.push(`${critical} contracts are stalled beyond the critical lag.`)
+  if (stalled.length > critical) findings.warnings.push(`${stalled.length - critical} contracts are stalled.`)
+}
+
+function stalledContracts(input: HealthInput, expected: readonly Expected[], serving: Line): StalledContract[] {
+  return expected.flatMap((contract) => {
+    const { evidence, expiryDay } = contract
+    if (evidence === null || evidence.sessionState !== 'open' || expiryDay === input.tradingDay) return []
+    return LINES.flatMap((line) => {
+      const stall = judgeStall(evidence, line, input.thresholds)
+      if (stall === null) return []
+      const { symbol, exchange } = contract
+      // What only the standing-by line misses reaches consumers all the same.
+      return [{ symbol, exchange, line, ...stall, severity: line === serving ? stall.severity : 'warning' }]
+    })
+  })
+}
+
+type Stall = Pick<StalledContract, 'lag_seconds' | 'severity' | 'evidence'>
+
+function judgeStall(contract: ContractEvidence, line: Line, thresholds: HealthThresholds): Stall | null {
+  const here = contract.lines[line]
+  if (here === null || !here.subscribed || contract.tickEvidence === 'none') return null
+  const lagMs = here.lastTickAgeMs
+  // Nothing is owed from before the product opened.
+  const owedMs = Math.min(lagMs ?? Number.POSITIVE_INFINITY, contract.inStateForMs)
+  const stall = (evidence: StallEvidence, isCritical: boolean): Stall => ({
+    lag_seconds: lagMs === null ? null : lagMs / 1000,
+    severity: isCritical ? 'critical' : 'warning',
+    evidence,
+  })
+  const isBeyondCritical = owedMs >= thresholds.lagCriticalMs
+  if (owedMs < thresholds.lagWarningMs) return null
+  if (contract.tickEvidence === 'age') return lagMs === null ? null : stall('last-tick-age', isBeyondCritical)
+
+  const gapMs = contract.expectedGapMs ?? Number.POSITIVE_INFINITY
+  const isLiquid = gapMs <= thresholds.liquidGapMs
+  const other = contract.lines[otherLine(line)]
+  const isWitness = other?.subscribed === true
+  if (isWitness && (here.missedTicks ?? 0) >= thresholds.missedTicksMin) {
+    return stall('other-line', isBeyondCritical && isLiquid)
+  }
+  if (!isLiquid || owedMs < gapMs * thresholds.gapFactor) return null
+  // Silent on both lines is the exchange's doing: worth knowing, no fault of a line.
+  return stall('expected-gap', isBeyondCritical && !isWitness)
+}
