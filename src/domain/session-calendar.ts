@@ -334,13 +334,13 @@ export class LiveSessions {
   #lookUp(productIndex: number, eventMs: number): boolean {
     const product = this.#products[productIndex]
     assert(product !== undefined, 'a product index comes from productIndex()')
-    // Outside sessions the answer is remembered for a minute at most: the trading day may roll at any full minute.
+    // Outside sessions the answer is remembered within the minute: sessions begin and the trading day rolls at full minutes, and only
+    // the second after a section's end divides one.
     let fromMs = Math.floor(eventMs / MINUTE_MS) * MINUTE_MS
     let toMs = fromMs + MINUTE_MS
     let live = false
     for (const interval of this.#calendar.liveIntervals(product.exchange, product.product, this.tradingDay(eventMs))) {
       if (interval.toMs <= eventMs) fromMs = Math.max(fromMs, interval.toMs)
-      if (interval.fromMs > eventMs) toMs = Math.min(toMs, interval.fromMs)
       if (interval.fromMs <= eventMs && eventMs < interval.toMs) {
         live = true
         fromMs = interval.fromMs

@@ -1,8 +1,10 @@
-/** The shipped calendar against what the market did: an independent list of trading days, and ticks recorded from three exchanges. */
+/** The shipped calendar against what the market did: an independent list of trading days, the hours of expired contracts, and
+ * bars and ticks recorded from three exchanges. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
+import { productOfInstrument } from '#domain/instrument.ts'
 import { LiveSessions } from '#domain/session-calendar.ts'
 import { DAY_MS } from '#domain/trading-day.ts'
 import { at, shippedCalendar } from '../support/shipped-calendar.ts'
@@ -67,6 +69,52 @@ function judge(path: string, of: { exchange: string; product: string }): Verdict
 function recordings(folder: string): string[] {
   return absent ? [] : readdirSync(`${DATA}/ticks/${folder}`).map((file) => `${folder}/${file}`)
 }
+
+describe.skipIf(absent)('against a catalogue of expired contracts', () => {
+  test('where both know a night before the last trading day, they end it at the same minute', () => {
+    const text = gunzipSync(readFileSync(`${DATA}/catalog/tqsdk_expired_quotes.json.gz`)).toString('utf8')
+    const quotes: Record<string, { expire_datetime: number; trading_time: { night?: string[][] | null } }> = JSON.parse(
+      text.replace(/\bNaN\b/g, 'null'),
+    )
+    const disagreements: string[] = []
+    let compared = 0
+    for (const [name, quote] of Object.entries(quotes)) {
+      const [exchange = '', instrument = ''] = name.split(/\.(.*)/)
+      const expiryMs = quote.expire_datetime * 1000
+      const theirs = quote.trading_time.night?.[0]?.[1]
+      const day = calendar.windowOn('day', expiryMs)
+      if (expiryMs < at('2018-01-01 00:00') || theirs === undefined || day === undefined) continue
+      const product = productOfInstrument(instrument)
+      expect(calendar.knowsProduct(exchange, product)).toBe(true)
+      const night = calendar
+        .liveIntervals(exchange, product, day.tradingDay)
+        .findLast(({ toMs, kind }) => kind === 'continuous' && toMs < day.opensMs)
+      if (night === undefined) continue
+      compared++
+      // The catalogue counts the hours after midnight on: 25:00:00, 26:30:00.
+      const ours = ((night.toMs - 1000 - at('2018-01-01 00:00')) % DAY_MS) / 60_000
+      const [hours = 0, minutes = 0] = theirs.split(':').map(Number)
+      if (ours !== (hours % 24) * 60 + minutes) disagreements.push(`${name}: ${theirs}`)
+    }
+    expect(disagreements).toEqual([])
+    expect(compared).toBeGreaterThan(6000)
+  })
+})
+
+describe.skipIf(absent)('against recorded bars', () => {
+  test('copper: every minute of six weeks with Spring Festival among them is in a session', () => {
+    const [, ...rows] = gunzipSync(readFileSync(`${DATA}/bars/SHFE.CU2202_m1_wtpy_demo.csv.gz`))
+      .toString('utf8')
+      .trim()
+      .split('\n')
+    const sessions = new LiveSessions(calendar)
+    const copper = sessions.productIndex('SHFE', 'cu')
+    // A bar is named by its end.
+    const ends = rows.map((row) => at(row.slice(0, 19).replace(',', ' ')))
+    expect(ends.filter((ms) => !sessions.isLive(copper, ms - 1))).toEqual([])
+    expect(ends.length).toBe(11_610)
+  })
+})
 
 describe.skipIf(absent)('against recorded ticks', () => {
   test.each(recordings('java-trader-czce'))('%s: all rows are live but the snapshot pushed in the evening', (file) => {

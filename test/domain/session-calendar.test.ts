@@ -49,7 +49,8 @@ describe('the trading day a moment belongs to', () => {
   })
 
   test('a moment that is no date at all is answered, not pondered for ever', () => {
-    for (const garbage of [Number.NaN, Number.POSITIVE_INFINITY, 1e300, -1e300]) {
+    const hugeNumbers = Array.from({ length: 20 }, (_, index) => 10 ** (30 + index))
+    for (const garbage of [Number.NaN, Number.POSITIVE_INFINITY, ...hugeNumbers]) {
       const sessions = new LiveSessions(calendar)
       expect(sessions.isLive(sessions.productIndex('SHFE', 'rb'), garbage)).toBe(false)
     }
@@ -158,6 +159,8 @@ describe('live ticks', () => {
     ['the whole second of the night end after midnight', 'SHFE', 'au', '2026-11-21 02:30:00.500', true],
     ['the closing auction of an index option', 'CFFEX', 'IO', '2026-11-20 14:58:00', true],
     ['a snapshot pushed in the evening to a product without a night', 'CZCE', 'AP', '2026-11-19 21:10:00', false],
+    ['the match minute of an evening that opens late', 'DCE', 'i', '2019-12-25 22:29:00', true],
+    ['order entry on that evening', 'DCE', 'i', '2019-12-25 22:28:59', false],
     ['a snapshot pushed on a holiday', 'SHFE', 'rb', '2026-10-02 10:00:00', false],
   ] as const)('%s: %s %s at %s is live: %s', (_sentence, exchange, product, moment, live) => {
     const sessions = new LiveSessions(calendar)
@@ -188,22 +191,25 @@ describe('live ticks', () => {
   })
 
   test('remembering the last answer never changes one', () => {
-    // Steps of all sizes, so that questions stay within an interval, cross its edges, and jump to other days.
-    const steps = fc.array(fc.oneof(fc.integer({ min: -5_000, max: 5_000 }), fc.integer({ min: -4e8, max: 4e8 })), {
-      maxLength: 40,
+    // Random moments seldom meet an edge of a session, a minute or the evening roll, so most questions come in a row around one.
+    const questions = moments.chain((around) => {
+      const sameWeek = fc.integer({ min: around - 3 * 86_400_000, max: around + 3 * 86_400_000 }).map((ms) => [ms])
+      return fc.array(fc.oneof(sameWeek, rowAroundAnEdge(around)), { maxLength: 40 }).map((rows) => rows.flat())
     })
     fc.assert(
-      fc.property(fc.constantFrom(calendar, alwaysOpenCalendar()), moments, steps, (market, start, walk) => {
-        const sessions = new LiveSessions(market)
-        let ms = start
-        for (const [index, step] of walk.entries()) {
-          ms += step
-          const [exchange, product] = PRODUCTS[index % PRODUCTS.length] ?? PRODUCTS[0]
-          const live = sessions.isLive(sessions.productIndex(exchange, product), ms)
-          expect(live).toBe(isLiveBySearch(market, { exchange, product }, ms))
-          expect(sessions.tradingDay(ms)).toBe(market.tradingDayOf(ms))
-        }
-      }),
+      fc.property(
+        fc.constantFrom(calendar, alwaysOpenCalendar()),
+        fc.constantFrom(...PRODUCTS),
+        questions,
+        (market, [exchange, product], asked) => {
+          const sessions = new LiveSessions(market)
+          const index = sessions.productIndex(exchange, product)
+          for (const ms of asked) {
+            expect(sessions.isLive(index, ms)).toBe(isLiveBySearch(market, { exchange, product }, ms))
+            expect(sessions.tradingDay(ms)).toBe(market.tradingDayOf(ms))
+          }
+        },
+      ),
     )
   })
 
@@ -229,6 +235,34 @@ describe('live ticks', () => {
     expect(sessions.productIndex('SHFE', 'rb')).toBe(rebar)
   })
 })
+
+const EDGES = [
+  '08:59',
+  '09:00',
+  '10:15',
+  '10:30',
+  '14:57',
+  '15:00',
+  '17:00',
+  '20:59',
+  '23:00',
+  '23:30',
+  '01:00',
+  '02:30',
+  '00:00',
+]
+
+/** A few moments in any order within a minute and a half of one edge of that Shanghai date. */
+function rowAroundAnEdge(ms: number): fc.Arbitrary<number[]> {
+  const date = new Date(ms + 8 * 3_600_000).toISOString().slice(0, 10)
+  const offset = fc.oneof(
+    fc.constantFrom(-60_000, -1, 0, 500, 999, 1000, 1001, 59_999, 60_000),
+    fc.integer({ min: -90_000, max: 90_000 }),
+  )
+  return fc
+    .tuple(fc.constantFrom(...EDGES), fc.array(offset, { minLength: 2, maxLength: 5 }))
+    .map(([time, offsets]) => offsets.map((offset) => at(`${date} ${time}`) + offset))
+}
 
 function isLiveBySearch(market: MarketCalendar, of: { exchange: string; product: string }, ms: number): boolean {
   return market
