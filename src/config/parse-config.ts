@@ -42,8 +42,15 @@ export type ParsedConfig =
       readonly problems: readonly Problem[]
       readonly warnings: readonly Problem[]
       /** Good enough to check the rest of the world with in the same run; null where nothing sensible can be said. */
-      readonly draft: { readonly config: Config; readonly malformed: ReadonlySet<SettingName> } | null
+      readonly draft: Draft | null
     }
+
+export interface Draft {
+  /** With defaults in place of what is malformed or missing. */
+  readonly config: Config
+  /** Settings that some problem speaks of; a check that depends on one would only tell about the default. */
+  readonly doubtful: ReadonlySet<SettingName>
+}
 
 export function parseConfig(inputs: ConfigInputs): ParsedConfig {
   const texts = layeredTexts(inputs)
@@ -69,7 +76,7 @@ export function parseConfig(inputs: ConfigInputs): ParsedConfig {
   const problems = [
     ...(inputs.envFile?.problems ?? []),
     ...malformed.values(),
-    ...findings.filter(({ severity }) => severity === 'problem').map((finding) => finding.problem),
+    ...findings.filter(isProblem).map((finding) => finding.problem),
   ]
   const warnings = [
     ...findings.filter(isWarning).map((finding) => finding.problem),
@@ -78,8 +85,13 @@ export function parseConfig(inputs: ConfigInputs): ParsedConfig {
   ]
   const config = configOf(settings, surroundings(inputs))
   if (problems.length === 0) return { ok: true, config, warnings }
-  const draft = blind ? null : { config, malformed: new Set(malformed.keys()) }
+  const disputed = findings.filter(isProblem).flatMap(({ about }) => about)
+  const draft = blind ? null : { config, doubtful: new Set([...malformed.keys(), ...disputed]) }
   return { ok: false, exitCode: 78, profile, problems, warnings, draft }
+}
+
+function isProblem(finding: Finding): boolean {
+  return finding.severity === 'problem'
 }
 
 function isWarning(finding: Finding): boolean {

@@ -83,7 +83,9 @@ export function catalogueCheck({ read, maxAgeHours, nowMs }: CatalogueCheck): Pr
   return {
     name: 'catalogue',
     async run() {
-      const { contracts, duplicates, modifiedMs } = await read()
+      const facts = await read().catch(missingCatalogue)
+      if ('result' in facts) return facts
+      const { contracts, duplicates, modifiedMs } = facts
       const ageHours = Math.max(0, (nowMs - modifiedMs) / 3_600_000)
       const detail = `${contracts} contracts, ${ageHours.toFixed(1)} hours old`
       if (ageHours > maxAgeHours) {
@@ -97,6 +99,12 @@ export function catalogueCheck({ read, maxAgeHours, nowMs }: CatalogueCheck): Pr
       )
     },
   }
+}
+
+function missingCatalogue(error: unknown): Finding {
+  if (!(error instanceof Failure) || error.kind !== 'contract-file-missing') throw error
+  const remedy = 'Make one with full-feed-subscription catalogue refresh, or name one with CATALOGUE_FILE.'
+  return failed(error.message, remedy)
 }
 
 export interface CtpParts {

@@ -1,6 +1,6 @@
 /** Checks of what is reached over the network: fronts, bus, Pushgateway. */
 import type { Line } from '#domain/line.ts'
-import { failed, ok, type PreflightCheck, warning } from './run-preflight.ts'
+import { failed, ok, type PreflightCheck, skipped, warning } from './run-preflight.ts'
 import { type Endpoint, reach } from './tcp-reach.ts'
 
 export interface LineFronts {
@@ -12,12 +12,14 @@ export interface LineFronts {
  * One check for all fronts, because what matters is whether any line can serve. Outside sessions fronts are down for hours every day,
  * so an unreachable front is then no reason not to start.
  */
-export function frontsCheck(lines: readonly LineFronts[], marketIsClosed: boolean): PreflightCheck {
+export function frontsCheck(lines: readonly LineFronts[], marketIsClosed: () => boolean): PreflightCheck {
   return {
     name: 'fronts',
     async run(signal) {
+      const configured = lines.filter(({ fronts }) => fronts.length > 0)
+      if (configured.length === 0) return skipped('no front is configured')
       const reports = await Promise.all(
-        lines.map(async ({ line, fronts }) => {
+        configured.map(async ({ line, fronts }) => {
           const answers = await Promise.all(fronts.map((front) => reach(front, signal)))
           const reached = answers.filter((why) => why === null).length
           const reasons = [...new Set(answers.filter((why) => why !== null))]
@@ -29,7 +31,7 @@ export function frontsCheck(lines: readonly LineFronts[], marketIsClosed: boolea
       const remedy = 'Check addresses, firewall and routes; ask the broker whether the front is up.'
       if (reports.every(({ reached, all }) => reached === all)) return ok(detail)
       if (reports.some(({ reached }) => reached > 0)) return warning(detail, remedy)
-      return marketIsClosed ? warning(`${detail}; the market is closed`, remedy) : failed(detail, remedy)
+      return marketIsClosed() ? warning(`${detail}; the market is closed`, remedy) : failed(detail, remedy)
     },
   }
 }
