@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { z } from 'zod'
+import type { z } from 'zod'
 import type { Problem } from '#domain/failure.ts'
 import { EXCHANGES, type Exchange } from '#domain/instrument.ts'
 import type {
@@ -16,9 +16,10 @@ import type {
   TemplatePeriod,
 } from '#domain/session-schedule.ts'
 import { fromYyyymmdd, isWeekend, toYyyymmdd } from '#domain/trading-day.ts'
+import { type ExchangeInFile, holidaysSchema, type PlanInFile, sessionsSchema } from './calendar-schema.ts'
 
-export const HOLIDAYS_FILE = 'holidays.json'
-export const SESSIONS_FILE = 'sessions.json'
+const HOLIDAYS_FILE = 'holidays.json'
+const SESSIONS_FILE = 'sessions.json'
 
 export type ParsedCalendar = { ok: true; data: CalendarData } | { ok: false; problems: readonly Problem[] }
 
@@ -47,85 +48,15 @@ export function loadCalendar(directory: string): ParsedCalendar {
 export function parseCalendar(texts: { holidays: string; sessions: string }): ParsedCalendar {
   const problems: Problem[] = []
   const holidays = parseHolidays(texts.holidays, problems)
-  const sessions = parseSessions(texts.sessions, problems)
+  const sessions = parseSessions(texts.sessions, { holidays: holidays?.holidays ?? new Set(), problems })
   if (holidays === undefined || sessions === undefined || problems.length > 0) return { ok: false, problems }
   return { ok: true, data: { ...holidays, ...sessions } }
 }
 
-const DATE = /^(\d{4})-(\d{2})-(\d{2})$/
-const TIME = /^([01]\d|2[0-3]):([0-5]\d)$/
 const CLOSURE_DAYS_MAX = 31
 const NIGHT_OVER_MINUTE = 1440 + 6 * 60
 const FIRST_DAY = 0
 const LAST_DAY = 99_999_999
-
-const dateSchema = z
-  .string()
-  .regex(DATE, 'expected a date such as 2026-10-01')
-  .transform((text) => Number(text.replaceAll('-', '')))
-  .refine((date) => toYyyymmdd(fromYyyymmdd(date)) === date, 'expected a date that exists')
-const timeSchema = z.string().regex(TIME, 'expected a time such as 21:00').transform(minuteOf)
-/** An exchange that opens late does so in the evening or in the small hours. */
-const lateOpeningSchema = timeSchema.transform((minute) => (minute < 720 ? minute + 1440 : minute))
-const sectionSchema = z
-  .string()
-  .regex(/^\S{5}-\S{5}$/, 'expected a section such as 21:00-23:00')
-  .refine((text) => text.split('-').every((time) => TIME.test(time)), 'expected two times such as 21:00-23:00')
-  .transform((text) => text.split('-').map(minuteOf))
-const exchangeSchema = z.enum(EXCHANGES)
-const noteSchema = z.string().optional()
-
-const holidaysSchema = z.strictObject({
-  about: noteSchema,
-  covered_from: dateSchema,
-  covered_until: dateSchema,
-  closures: z.array(z.strictObject({ from: dateSchema, to: dateSchema, name: noteSchema })),
-  night_exceptions: z
-    .array(
-      z.strictObject({
-        from: dateSchema,
-        to: dateSchema,
-        exchanges: z.array(exchangeSchema).min(1),
-        night: z.union(
-          [z.literal('none'), z.literal('held'), lateOpeningSchema],
-          'expected "none", "held" or a time such as "22:30"',
-        ),
-        note: noteSchema,
-      }),
-    )
-    .default([]),
-})
-
-const planSchema = z.strictObject({
-  auction: timeSchema,
-  match: timeSchema,
-  sections: z.array(sectionSchema).min(1),
-  closing_auction: timeSchema.optional(),
-})
-const productCodeSchema = z.string().regex(/^[A-Za-z]{1,8}$/, 'expected a product code such as rb')
-const sessionsSchema = z.strictObject({
-  about: noteSchema,
-  trading_day_rolls_at: timeSchema,
-  templates: z.record(z.string(), z.strictObject({ night: planSchema.optional(), day: planSchema, note: noteSchema })),
-  exchanges: z.partialRecord(
-    exchangeSchema,
-    z.strictObject({
-      default_template: z.string(),
-      day_auction_after_night_from: dateSchema.optional(),
-      products: z.array(
-        z.strictObject({
-          products: z.array(productCodeSchema).min(1),
-          template: z.string(),
-          from: dateSchema.optional(),
-          to: dateSchema.optional(),
-          note: noteSchema,
-        }),
-      ),
-    }),
-  ),
-})
-type SessionsFile = z.infer<typeof sessionsSchema>
-type PlanInFile = z.infer<typeof planSchema>
 
 type HolidayData = Pick<CalendarData, 'coveredFrom' | 'coveredUntil' | 'holidays' | 'exceptions'>
 type SessionData = Pick<CalendarData, 'rollsAtMinute' | 'templates' | 'exchanges'>
@@ -177,7 +108,10 @@ function parseHolidays(text: string, problems: Problem[]): HolidayData | undefin
   return { coveredFrom: file.covered_from, coveredUntil: file.covered_until, holidays, exceptions }
 }
 
-function parseSessions(text: string, problems: Problem[]): SessionData | undefined {
+function parseSessions(
+  text: string,
+  { holidays, problems }: { holidays: ReadonlySet<number>; problems: Problem[] },
+): SessionData | undefined {
   const file = parseJson(text, { file: SESSIONS_FILE, schema: sessionsSchema, problems })
   if (file === undefined) return undefined
   const complain = complaints(SESSIONS_FILE, problems)
@@ -212,19 +146,22 @@ function parseSessions(text: string, problems: Problem[]): SessionData | undefin
       )
       continue
     }
-    exchanges.set(exchange, parseExchange(exchange, entry, { templates, exchangeOf, complain }))
+    exchanges.set(exchange, parseExchange(exchange, entry, { templates, exchangeOf, holidays, complain }))
   }
   return { rollsAtMinute, templates, exchanges }
 }
 
-type ExchangeInFile = NonNullable<SessionsFile['exchanges'][Exchange]>
-
 function parseExchange(
   exchange: Exchange,
   entry: ExchangeInFile,
-  known: { templates: ReadonlyMap<string, SessionTemplate>; exchangeOf: Map<string, Exchange>; complain: Complain },
+  known: {
+    templates: ReadonlyMap<string, SessionTemplate>
+    exchangeOf: Map<string, Exchange>
+    holidays: ReadonlySet<number>
+    complain: Complain
+  },
 ): ExchangeSessions {
-  const { templates, exchangeOf, complain } = known
+  const { templates, exchangeOf, holidays, complain } = known
   const checkTemplate = (name: string, place: string) => {
     if (templates.has(name)) return
     complain(
@@ -256,7 +193,7 @@ function parseExchange(
     for (const [index, period] of periods.entries()) {
       const next = periods[index + 1]
       if (next !== undefined)
-        checkSuccession(period, next, { place: `exchanges.${exchange}.products of ${code}`, complain })
+        checkSuccession(period, next, { place: `exchanges.${exchange}.products of ${code}`, holidays, complain })
     }
   }
   return {
@@ -266,11 +203,11 @@ function parseExchange(
   }
 }
 
-/** Between two periods of a product only weekend days may lie. */
+/** Between two periods of a product no trading day may lie. */
 function checkSuccession(
   period: TemplatePeriod,
   next: TemplatePeriod,
-  { place, complain }: { place: string; complain: Complain },
+  { place, holidays, complain }: { place: string; holidays: ReadonlySet<number>; complain: Complain },
 ): void {
   if (next.from <= period.to) {
     complain(
@@ -281,7 +218,7 @@ function checkSuccession(
     return
   }
   for (let day = fromYyyymmdd(period.to) + 1; day < fromYyyymmdd(next.from); day++) {
-    if (isWeekend(day)) continue
+    if (isWeekend(day) || holidays.has(toYyyymmdd(day))) continue
     complain(
       place,
       `leave a gap: one ends on ${period.to}, the next begins on ${next.from}`,
@@ -347,16 +284,23 @@ function parseJson<Schema extends z.ZodType>(
     })
     return undefined
   }
-  const parsed = schema.safeParse(json)
+  const parsed = schema.safeParse(json, { reportInput: true })
   if (parsed.success) return parsed.data
   for (const issue of parsed.error.issues) {
     problems.push({
       name: `${file} ${placeOf(issue.path)}`.trim(),
-      message: issue.message,
+      message: `${issue.message}${gotOf(issue.input)}`,
       remedy: 'Correct it as docs/calendar.md describes, or restore the copy that came with the product.',
     })
   }
   return undefined
+}
+
+/** What was found instead, where it is short enough to be read. */
+function gotOf(input: unknown): string {
+  if (input === undefined || (typeof input === 'object' && input !== null)) return ''
+  const got = JSON.stringify(input)
+  return `, got ${got.length > 60 ? `${got.slice(0, 60)}...` : got}`
 }
 
 /** ['closures', 3, 'from'] -> closures[3].from */
@@ -364,8 +308,4 @@ function placeOf(path: readonly PropertyKey[]): string {
   return path
     .map((key, index) => (typeof key === 'number' ? `[${key}]` : `${index > 0 ? '.' : ''}${String(key)}`))
     .join('')
-}
-
-function minuteOf(time: string): number {
-  return Number(time.slice(0, 2)) * 60 + Number(time.slice(3, 5))
 }

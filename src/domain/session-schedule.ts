@@ -70,7 +70,7 @@ export interface SectionPlan {
   closingAuctionMinute: number | undefined
 }
 
-export interface StateSpan {
+interface StateSpan {
   fromMs: number
   toMs: number
   state: 'open' | 'auction' | 'break'

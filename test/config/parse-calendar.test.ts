@@ -105,6 +105,14 @@ describe('what an operator may write', () => {
     expect(calendar.productState('SHFE', 'rb', at('2026-10-14 08:57'))).toBe('auction')
   })
 
+  test('a product that changes its times over a holiday leaves no gap', () => {
+    const products = [
+      { products: ['rb'], template: 'day', to: '2026-09-30' },
+      { products: ['rb'], template: 'night', from: '2026-10-08' },
+    ]
+    expect(problemsOf({ sessions: exchangesWith('SHFE', { products }) })).toEqual([])
+  })
+
   test('outside all its periods a product follows the nearest one', () => {
     const products = [
       { products: ['rb'], template: 'day', from: '2026-03-02', to: '2026-03-06' },
@@ -282,6 +290,11 @@ describe('problems, each with its place', () => {
     const listing = { default_template: 'day', products: [{ products: ['sc'], template: 'night' }] }
     const problems = problemsOf({ sessions: { exchanges: { ...SESSIONS.exchanges, INE: listing, SHFE: listing } } })
     expect(problems.map(({ message }) => message)).toEqual(['lists sc, which SHFE lists too'])
+  })
+
+  test('a problem tells what was found', () => {
+    const [problem] = problemsOf({ holidays: { covered_until: '2026/12/31' } })
+    expect(problem?.message).toBe('expected a date such as 2026-10-01, got "2026/12/31"')
   })
 
   test('all problems of both files are reported at once', () => {
