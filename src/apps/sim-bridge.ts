@@ -6,8 +6,7 @@ import { type BridgeProcess, EmbeddedFront } from '#adapters/feeds/embedded-fron
 import { paceSimFeed } from '#adapters/feeds/sim/pace-sim-feed.ts'
 import { SimFeed } from '#adapters/feeds/sim/sim-feed.ts'
 import { systemClock } from '#clock.ts'
-import { Failure } from '#domain/failure.ts'
-import type { MarketCalendar } from '#domain/session-calendar.ts'
+import { readMarketCalendar } from './bridge-calendar.ts'
 
 runEmbeddedBridge({
   adapter: 'sim',
@@ -37,7 +36,7 @@ async function openSimMarket(
     listedAtMs: scenarioStartMs,
     marketStartMs,
     marketStartMonotonicMs: options.number('market_start_monotonic_ms'),
-    calendar: isCalendarUsed ? await readCalendar(options.text('calendar')) : undefined,
+    calendar: isCalendarUsed ? await readMarketCalendar(options.text('calendar')) : undefined,
   })
   const front = new EmbeddedFront({
     writer,
@@ -52,25 +51,4 @@ async function openSimMarket(
   front.start()
   paceSimFeed(feed, front, writer)
   return { command: (message) => front.command(message), marketNowMs: () => feed.marketNowMs() }
-}
-
-/**
- * Loaded only when needed, because an always-open market must not wait for the parser at start.
- * @param location JSON: the calendar's directory, or a list that begins with it
- */
-async function readCalendar(location: string): Promise<MarketCalendar> {
-  const [{ loadCalendar }, { createMarketCalendar }] = await Promise.all([
-    import('#config/parse-calendar.ts'),
-    import('#domain/session-calendar.ts'),
-  ])
-  const paths: unknown = JSON.parse(location || '[]')
-  const directory = String(Array.isArray(paths) ? paths[0] : paths)
-  const calendar = loadCalendar(directory)
-  if (calendar.ok) return createMarketCalendar(calendar.data)
-  const [problem] = calendar.problems
-  throw new Failure(
-    'calendar-invalid',
-    `${problem?.name}: ${problem?.message}`,
-    problem?.remedy ?? 'Correct the calendar files.',
-  )
 }

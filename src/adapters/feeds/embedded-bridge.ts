@@ -18,7 +18,8 @@ import { FrameReader, type Message, PROTOCOL_VERSION, ProtocolFault, textPairs }
 
 /** A market that was opened by `start`. */
 export interface EmbeddedMarket {
-  command(message: Message): void
+  /** A rejection ends the process. */
+  command(message: Message): void | Promise<void>
   marketNowMs(): number
 }
 
@@ -50,10 +51,13 @@ export function runEmbeddedBridge(options: EmbeddedBridgeOptions): void {
   const waiting: Message[] = []
   setInterval(() => writer.sendCounters(market?.marketNowMs() ?? Date.now()), COUNTERS_EVERY_MS)
 
+  const obey = (opened: EmbeddedMarket, message: Message) => {
+    void Promise.resolve(opened.command(message)).catch((error) => fail(error, { writer, exit }))
+  }
   const open = async (start: Message) => {
     try {
       market = await options.open(new StartOptions(start), writer, embeddedProcess(options, writer))
-      for (const message of waiting.splice(0)) market.command(message)
+      for (const message of waiting.splice(0)) obey(market, message)
     } catch (error) {
       await fail(error, { writer, exit })
     }
@@ -68,7 +72,7 @@ export function runEmbeddedBridge(options: EmbeddedBridgeOptions): void {
         isOpening = true
         void open(message)
       } else if (market === undefined) waiting.push(message)
-      else market.command(message)
+      else obey(market, message)
     },
   })
   stdin.on('data', (chunk: Buffer) => {
@@ -154,6 +158,24 @@ export class StartOptions {
     const value = text === '' ? otherwise : Number(text)
     if (value === undefined || !Number.isFinite(value)) throw this.#invalid(name, 'a number')
     return value
+  }
+
+  optionalNumber(name: string): number | undefined {
+    return this.text(name) === '' ? undefined : this.number(name)
+  }
+
+  /** A JSON object of texts; '' is an empty one. */
+  textMap(name: string): ReadonlyMap<string, string> {
+    const text = this.text(name)
+    if (text === '') return new Map()
+    try {
+      const value: unknown = JSON.parse(text)
+      if (typeof value === 'object' && value !== null)
+        return new Map(Object.entries(value).map(([key, item]) => [key, String(item)]))
+    } catch {
+      // Reported below, like any other text that is no object.
+    }
+    throw this.#invalid(name, 'a JSON object of texts')
   }
 
   get line(): Line {
