@@ -8,6 +8,8 @@ export type JournalProblemKind =
   /** A segment that is not the last one ends in bytes that are no block. */
   | 'torn-tail'
   | 'damaged-header'
+  /** The next start finds a safe number by the segments. */
+  | 'damaged-sequence-file'
   /** Written by a later version of this program. */
   | 'newer-version'
   /** The block's CRC is right but its records are not: a fault of the program that wrote it. */
@@ -20,9 +22,9 @@ export type JournalProblemKind =
   | 'unreadable'
 
 export interface JournalProblem {
-  /** File name of the segment. */
+  /** Name of the file. */
   segment: string
-  /** Byte offset in the segment. */
+  /** Byte offset in it. */
   offset: number
   kind: JournalProblemKind
   message: string
@@ -32,10 +34,12 @@ export interface JournalProblem {
 
 const RESTORE = 'Restore the segment from a backup if these ticks matter, and check the disk.'
 
-const REMEDY: Record<JournalProblemKind, string> = {
+export const REMEDY: Record<JournalProblemKind, string> = {
   'damaged-block': RESTORE,
   'torn-tail': RESTORE,
   'damaged-header': RESTORE,
+  'damaged-sequence-file':
+    'Start the daemon once: it finds the next safe number and writes the file anew; then check the disk.',
   'newer-version': 'Read this journal with the version of the program that wrote it.',
   'malformed-block': 'Keep the segment and report it: the program that wrote it is at fault.',
   'sequence-order':

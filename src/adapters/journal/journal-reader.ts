@@ -39,6 +39,8 @@ export interface ReadOptions {
   notifier?: WriteNotifier
   /** How often a follower without a notifier looks, 20 by default. */
   pollMs?: number
+  /** Report a segment that the operating system can't read and go on with the next, instead of throwing. */
+  skipUnreadable?: boolean
   files?: FileOperations
 }
 
@@ -61,12 +63,16 @@ export async function* readJournal(options: ReadOptions): AsyncGenerator<Journal
   let previous: number | null = null
   for (; segment !== null; segment = await nextSegment(options, segment)) {
     if (options.follow?.aborted) return
-    const scan = await openSegment(options, segment)
-    if (scan === null) continue
+    let scan: SegmentScan | null = null
     try {
-      previous = yield* readSegment(options, scan, { segment, wanted: options.from, previous })
+      scan = await openSegment(options, segment)
+      if (scan !== null) previous = yield* readSegment(options, scan, { segment, wanted: options.from, previous })
+    } catch (error) {
+      if (options.skipUnreadable !== true || errorCode(error) === '') throw error
+      const message = `The segment can't be read: ${error instanceof Error ? error.message : error}.`
+      problemsIn(segment, options.onProblem)({ offset: 0, kind: 'unreadable', message })
     } finally {
-      await scan.close()
+      await scan?.close()
     }
   }
 }
@@ -128,7 +134,7 @@ function reportBeginning({ heading }: SegmentScan, { wanted, previous }: Segment
   // At the start of reading, what is older than the wanted tick may have been removed by retention without anyone missing it.
   const expected = previous ?? (wanted > 1 ? wanted - 1 : Number.POSITIVE_INFINITY)
   const { previousSequence } = heading.header
-  if (previousSequence > expected) {
+  if (previousSequence > expected && previousSequence >= wanted) {
     const message = `Ticks ${expected + 1} to ${previousSequence} were written before this segment and are not in the journal any more.`
     report({ offset: 0, kind: 'records-missing', message })
   }
