@@ -22,6 +22,7 @@
  *
  * Texts are raw vendor bytes: CTP sends GBK, cut anywhere. Ids are ASCII.
  */
+import { assert } from '#domain/assert.ts'
 import { TICK_BYTES, type TickViews, tickViews } from '#domain/tick.ts'
 
 export const PROTOCOL_VERSION = 1
@@ -171,6 +172,8 @@ export class FrameReader {
 
   /** `capacity` bounds what is held: a chunk is taken in pieces of at most this size. */
   constructor(sink: FrameSink, capacity = 4 * FRAME_BYTES_MAX) {
+    // A frame that can never be held whole would be waited for in a loop without end.
+    assert(capacity >= FRAME_BYTES_MAX && capacity % 8 === 0, 'a frame reader has room for the longest frame, aligned')
     this.#sink = sink
     this.#buffer = new ArrayBuffer(capacity)
     this.#views = tickViews(this.#buffer)
@@ -266,7 +269,10 @@ const VENDOR_TEXT = new TextDecoder('gb18030')
 export function textPairs(message: Message): Map<string, string> {
   const pairs = new Map<string, string>()
   for (let i = 0; i + 1 < message.texts.length; i += 2) {
-    pairs.set(Buffer.from(message.texts[i] ?? []).toString('utf8'), Buffer.from(message.texts[i + 1] ?? []).toString('utf8'))
+    pairs.set(
+      Buffer.from(message.texts[i] ?? []).toString('utf8'),
+      Buffer.from(message.texts[i + 1] ?? []).toString('utf8'),
+    )
   }
   return pairs
 }
