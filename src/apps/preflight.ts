@@ -3,6 +3,7 @@
  * entrypoint, so that none of them lets through what another would refuse.
  */
 
+import { basename } from 'node:path'
 import {
   clockCheck,
   diskSpaceCheck,
@@ -30,6 +31,7 @@ import { readCatalogue } from '#config/contract-files.ts'
 import { loadCalendar } from '#config/parse-calendar.ts'
 import type { Environment } from '#config/parse-config.ts'
 import type { SettingName } from '#config/schema.ts'
+import { Failure } from '#domain/failure.ts'
 import { createMarketCalendar } from '#domain/session-calendar.ts'
 import { TICK_BYTES } from '#domain/tick.ts'
 
@@ -42,7 +44,7 @@ export interface PreflightOptions {
   readonly env: Environment
   readonly clock: Clock
   /** Settings with a problem of their own: what depends on them is not checked, since it would be checked with the default. */
-  readonly doubtful?: ReadonlySet<SettingName>
+  readonly doubtful?: ReadonlySet<string>
 }
 
 /** To be run by `runPreflight`. */
@@ -77,7 +79,12 @@ function inputChecks(config: Config, options: PreflightOptions, calendar: () => 
     )
   }
   if (adapter === 'replay')
-    checks.push(unless(['REPLAY_FILES'], recordingsCheck({ files: config.replay.files, inspect })))
+    checks.push(
+      unless(
+        ['REPLAY_FILES'],
+        recordingsCheck({ files: config.replay.files, inspect: recordingReader(calendar, options.clock) }),
+      ),
+    )
   if (adapter !== 'ctp' && config.sim.scenarioFile !== null) checks.push(scenarioCheck(config.sim.scenarioFile))
   return checks
 }
@@ -108,15 +115,13 @@ function calendarCheckOf(config: Config, { clock }: PreflightOptions, calendar: 
   }
 }
 
-type NamedSetting = NamedSecret & { readonly name: SettingName }
-
 function secretsOf(config: Config, { doubtful }: PreflightOptions): NamedSecret[] {
   const ofLines = linesOf(config).flatMap(({ line, password, authCode }) => {
     const prefix = line === 'primary' ? 'CTP_PRIMARY' : 'CTP_BACKUP'
-    const secrets: NamedSetting[] = [{ name: `${prefix}_PASSWORD`, ref: password }]
+    const secrets = [{ name: `${prefix}_PASSWORD`, ref: password }]
     return authCode === null ? secrets : [...secrets, { name: `${prefix}_AUTH_CODE`, ref: authCode }]
   })
-  const ofBus: NamedSetting[] = config.bus?.password ? [{ name: 'NATS_PASSWORD', ref: config.bus.password }] : []
+  const ofBus = config.bus?.password ? [{ name: 'NATS_PASSWORD', ref: config.bus.password }] : []
   return [...ofLines, ...ofBus].filter(({ name }) => !doubtful?.has(name))
 }
 
@@ -227,6 +232,25 @@ function skippedCheck(name: string, why: string): PreflightCheck {
   return { name, run: async () => skipped(why) }
 }
 
-async function inspect(path: string): Promise<string> {
-  return path
+/** Within the deadline of a check; a recording longer than that is believed from then on. */
+const RECORDINGS_READ_MS = 2_500
+
+function recordingReader(calendar: () => CalendarAnswer, clock: Clock): (path: string) => Promise<string> {
+  const untilMs = clock.monotonicMs() + RECORDINGS_READ_MS
+  return async (path) => {
+    const { readRecording, RecordedInstruments } = await import('#adapters/feeds/replay/recording.ts')
+    const instruments = new RecordedInstruments()
+    const answer = calendar()
+    let rows = 0
+    let end = ''
+    for await (const block of readRecording(path, instruments, answer.ok ? { calendar: answer.calendar } : {})) {
+      rows += block.count
+      if (clock.monotonicMs() > untilMs) {
+        end = ' and more'
+        break
+      }
+    }
+    if (rows === 0) throw new Failure('replay-empty', `${path}: no rows`, 'Leave the file out of REPLAY_FILES.')
+    return `${basename(path)}: ${rows} rows${end}, ${instruments.ids.length} instruments`
+  }
 }
