@@ -87,11 +87,18 @@ async function judged(check: Check): Promise<TransmittedHealth> {
 }
 
 async function ask(check: Check): Promise<TransmittedHealth> {
-  const { options, settings, clock, control } = check
+  const { options, settings, env, clock, control } = check
   try {
     if (options.catalogue !== null) {
       const { judgeOffline } = await import('./check-feed-health/offline.ts')
-      return await judgeOffline({ options, profile: settings.profile, control, nowMs: clock.wallMs() })
+      return await judgeOffline({
+        options,
+        catalogue: options.catalogue,
+        profile: settings.profile,
+        env,
+        control,
+        nowMs: clock.wallMs(),
+      })
     }
     return await control.health(questionOf(options))
   } catch (error) {
@@ -150,7 +157,7 @@ async function keepReport(check: Check, report: TransmittedHealth): Promise<void
   const { writeReport } = await import('./check-feed-health/report-file.ts')
   try {
     const directory = options.outDir ?? join(settings.stateDir, 'reports')
-    report['report_file'] = await writeReport(directory, form, report)
+    report.report_file = await writeReport(directory, form, report)
   } catch (error) {
     const { message, remedy } = problemOf(error)
     report.errors = [...report.errors, `${message}. ${remedy}`]
@@ -174,7 +181,7 @@ async function pushMetrics(check: Check, report: TransmittedHealth): Promise<voi
       kind: 'check',
       name: 'feed-health',
       profile: settings.profile,
-      window: report.window,
+      window: report.window ?? 'unknown',
       exitCode: report.exit_code,
       durationMs: clock.monotonicMs() - check.startedMs,
       // A check has succeeded when it came to know something, good or bad.
@@ -202,14 +209,14 @@ function tell(terminal: Terminal, report: TransmittedHealth, quiet: boolean): nu
 }
 
 /** The daemon knows its market best; without one the calendar of this machine decides. */
-async function tradesToday({ control, env, clock }: Check): Promise<boolean> {
+async function tradesToday({ control, settings, env, clock }: Check): Promise<boolean> {
   const state = await control.status().then(
     (status) => status.session_state,
     () => null,
   )
   if (state !== null) return state !== 'holiday'
-  const { tradesOnDateOf } = await import('./trading-window.ts')
-  return tradesOnDateOf(env, clock.wallMs())
+  const { marketCalendarOf, tradesOnDateOf } = await import('./trading-window.ts')
+  return tradesOnDateOf(marketCalendarOf(settings.profile, env), clock.wallMs())
 }
 
 function tellSkipped(terminal: Terminal, { options, settings, clock }: Check): number {

@@ -21,13 +21,12 @@ export interface WindowFacts {
 export function windowFacts(config: Config, wallMs: number): WindowFacts {
   const { marketClock } = config.sim
   const { adapter } = config.feed
-  const simulated = adapter === 'sim' && marketClock.kind !== 'real'
-  const nowMs = simulated && marketClock.kind === 'from' ? marketClock.startMs : wallMs
-  const alwaysOpen = adapter === 'replay' || (simulated && marketClock.kind === 'always-open')
+  const nowMs = adapter === 'sim' && marketClock.kind === 'from' ? marketClock.startMs : wallMs
+  const alwaysOpen = adapter === 'replay' || (adapter === 'sim' && marketClock.kind === 'always-open')
   const calendar = alwaysOpen ? alwaysOpenCalendar() : calendarIn(config.calendar.dir)
   const running = calendar.windowAt(nowMs)
   if (config.window === 'auto') {
-    const trades = tradesOnDate(calendar, nowMs)
+    const trades = tradesOnDateOf(calendar, nowMs)
     return { window: running.window, tradingDay: String(running.tradingDay), opensMs: trades ? running.opensMs : null }
   }
   const span = calendar.windowOn(config.window, nowMs)
@@ -35,12 +34,14 @@ export function windowFacts(config: Config, wallMs: number): WindowFacts {
   return { window: config.window, tradingDay, opensMs: span?.opensMs ?? null }
 }
 
-/** By the real calendar: does any window open on the Shanghai date of the moment, or run on from the evening before? */
-export function tradesOnDateOf(env: NodeJS.ProcessEnv, wallMs: number): boolean {
-  return tradesOnDate(calendarIn(env['CALENDAR_DIR'] || join(packageDir(), 'calendar')), wallMs)
+/** The calendar that a profile goes by, for commands that have not parsed the whole configuration. */
+export function marketCalendarOf(profile: string, env: NodeJS.ProcessEnv): MarketCalendar {
+  const simulated = profile === 'sim' && (env['SIM_MARKET_CLOCK'] || 'always-open') === 'always-open'
+  return simulated ? alwaysOpenCalendar() : calendarIn(env['CALENDAR_DIR'] || join(packageDir(), 'calendar'))
 }
 
-function tradesOnDate(calendar: MarketCalendar, ms: number): boolean {
+/** Does any window open on the Shanghai date of the moment, or run on from the evening before? */
+export function tradesOnDateOf(calendar: MarketCalendar, ms: number): boolean {
   return calendar.windowOn('day', ms) !== undefined || calendar.windowOn('night', ms) !== undefined
 }
 

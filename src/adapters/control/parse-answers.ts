@@ -3,50 +3,26 @@
  * (schema, the fields that decisions read) and the rest is taken at its word.
  */
 import type { Problem } from '#domain/failure.ts'
-import type { Line } from '#domain/line.ts'
+import type { HealthVerdict } from '#domain/health.ts'
+import type { SessionState } from '#domain/session-calendar.ts'
 import type { FailoverRecord, FeedStatus, LineStatus } from '#domain/status.ts'
 
-/** The health report as it travels; #domain/health.ts makes it. Only what the commands read is spelled out here. */
-export interface TransmittedHealth {
+/** The health report as it travels: the judgement and what surrounds it. Null is what nobody could be asked for. */
+export interface TransmittedHealth extends Omit<HealthVerdict, 'session_state'> {
   schema: string
   generated_at: string
   mode: string
   profile: string
-  window: string
-  trading_day: string
-  session_state: string
-  /** Null when nobody could be asked. */
-  serving_line: Line | null
-  verdict: 'OK' | 'WARNING' | 'CRITICAL' | 'UNKNOWN'
-  exit_code: number
-  coverage_ratio: number
-  tick_coverage_ratio: number
-  expected_total: number
-  subscribed_total: number
-  ticked_total: number
-  missing_contracts: string[]
-  refused_contracts: string[]
-  stalled_contracts: StalledContract[]
-  single_line_contracts: string[]
-  unexpected_contracts: string[]
-  ignored_contracts: string[]
+  window: string | null
+  trading_day: string | null
+  session_state: SessionState | null
   lines: { primary: LineStatus | null; backup: LineStatus | null }
   throughput_mps: number
   latency_ms_p99: number | null
   bus: { kind: string; backlog: number; connected: boolean }
   remediation: Remediation
-  warnings: string[]
-  errors: string[]
-  [further: string]: unknown
-}
-
-export interface StalledContract {
-  symbol: string
-  exchange: string
-  line: Line
-  lag_seconds: number | null
-  severity: 'warning' | 'critical'
-  evidence: string
+  /** Where the report was also written to. */
+  report_file?: string
 }
 
 export interface Remediation {

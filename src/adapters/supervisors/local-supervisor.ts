@@ -31,6 +31,7 @@ export function localSupervisor(options: LocalSupervisorOptions): Supervisor {
     kind: 'local',
     start: (launch) => startDaemon(options, launch),
     find: async () => (await findDaemon(options))?.pid ?? null,
+    launchOfRunning: async () => launchOf(await findDaemon(options), options),
     stop: (plan, signal) => stopDaemon(options, plan, signal),
   }
 }
@@ -44,10 +45,9 @@ async function startDaemon(options: LocalSupervisorOptions, launch: DaemonLaunch
     stdio: ['ignore', console.fd, console.fd],
   })
   closeSync(console.fd)
-  const ended = new Promise<DaemonEnd>((resolve) => {
-    child.once('exit', (code, signal) =>
-      resolve(code === null ? { kind: 'killed', signal: signal ?? 'SIGKILL' } : { kind: 'exited', code }),
-    )
+  let end: DaemonEnd | null = null
+  child.once('exit', (code, signal) => {
+    end = code === null ? { kind: 'killed', signal: signal ?? 'SIGKILL' } : { kind: 'exited', code }
   })
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve)
@@ -57,7 +57,7 @@ async function startDaemon(options: LocalSupervisorOptions, launch: DaemonLaunch
   })
   const pid = child.pid ?? 0
   rememberDaemon(options.stateDir, pid)
-  return { pid, ended, lastWords: (lines) => lastLines(console.path, lines), letGo: () => child.unref() }
+  return { pid, end: async () => end, lastWords: (lines) => lastLines(console.path, lines), letGo: () => child.unref() }
 }
 
 /** The daemon's stdout and stderr. Its log proper is elsewhere; this file catches what ends a process before or beside its log. */
@@ -110,6 +110,24 @@ async function findDaemon(options: LocalSupervisorOptions): Promise<ProcessIdent
   if (holder !== null && holder !== 'silent') return ownProcess(options, holder.pid)
   const noted = rememberedDaemon(stateDir)
   return noted !== null && isAlive(noted) ? noted : null
+}
+
+/** From the process itself: an environment may hold secrets and is therefore written down nowhere. */
+function launchOf(daemon: ProcessIdentity | null, { program }: LocalSupervisorOptions): DaemonLaunch | null {
+  if (daemon === null) return null
+  try {
+    const parts = (file: string) => readFileSync(`/proc/${daemon.pid}/${file}`, 'utf8').split('\0').slice(0, -1)
+    const script = basename(program.at(-1) ?? program[0])
+    const words = parts('cmdline')
+    const args = words.slice(words.findIndex((word) => basename(word) === script) + 1)
+    const env = parts('environ').map((entry) => [
+      entry.slice(0, entry.indexOf('=')),
+      entry.slice(entry.indexOf('=') + 1),
+    ])
+    return { args, env: Object.fromEntries(env) }
+  } catch {
+    return null // Another user's process, or it ended meanwhile.
+  }
 }
 
 /** A daemon in a container tells the pid it has in there; out here that number is somebody else's. */

@@ -17,8 +17,8 @@ export type DaemonEnd = { kind: 'exited'; code: number } | { kind: 'killed'; sig
 
 export interface StartedDaemon {
   readonly pid: number
-  /** Settles when the process ends while this command still watches. Never rejects. */
-  readonly ended: Promise<DaemonEnd>
+  /** How it ended, null while it runs. */
+  end(): Promise<DaemonEnd | null>
   /** The last lines the daemon wrote to its console since this start, oldest first. */
   lastWords(lines: number): string[]
   /** Lets the daemon run on when this command ends. */
@@ -49,6 +49,8 @@ export interface Supervisor {
   start(launch: DaemonLaunch): Promise<StartedDaemon>
   /** The pid of the daemon of this state directory, whether it answers or not; null when none runs. */
   find(): Promise<number | null>
+  /** What the running daemon was started with, secrets included, to start the same again; null when none runs or it cannot be told. */
+  launchOfRunning(): Promise<DaemonLaunch | null>
   /** Ends daemon and bridges, gently first. An abort of `signal` skips the waiting for the drain, never the ending. */
   stop(plan: StopPlan, signal?: AbortSignal): Promise<StopReport>
 }

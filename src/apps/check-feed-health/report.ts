@@ -20,14 +20,14 @@ export function unknownReport({ mode, profile, nowMs, problems }: UnknownReportF
     generated_at: isoShanghai(nowMs),
     mode,
     profile,
-    window: 'unknown',
-    trading_day: '',
-    session_state: 'unknown',
+    window: null,
+    trading_day: null,
+    session_state: null,
     serving_line: null,
     verdict: 'UNKNOWN',
     exit_code: 3,
-    coverage_ratio: 0,
-    tick_coverage_ratio: 0,
+    coverage_ratio: null,
+    tick_coverage_ratio: null,
     expected_total: 0,
     subscribed_total: 0,
     ticked_total: 0,
@@ -52,14 +52,18 @@ export function summaryLine(report: TransmittedHealth): string {
   const { verdict, expected_total: expected, subscribed_total: subscribed } = report
   if (verdict === 'UNKNOWN') return `FEED UNKNOWN - ${report.errors[0] ?? 'no evidence'}`
   const facts = [
-    `coverage ${formatRatio(report.coverage_ratio)} (${subscribed}/${expected})`,
-    `ticking ${formatRatio(report.tick_coverage_ratio)}`,
+    `coverage ${ratioText(report.coverage_ratio)} (${subscribed}/${expected})`,
+    `ticking ${ratioText(report.tick_coverage_ratio)}`,
     `serving ${report.serving_line ?? 'none'}`,
     `session ${report.session_state}`,
     ...countOf(report.refused_contracts.length, 'refused'),
     ...countOf(report.stalled_contracts.length, 'stalled'),
   ]
   return `FEED ${verdict} - ${facts.join(', ')} | ${performanceData(report)}`
+}
+
+function ratioText(ratio: number | null): string {
+  return ratio === null ? 'unknown' : formatRatio(ratio)
 }
 
 function countOf(count: number, what: string): string[] {
@@ -69,8 +73,8 @@ function countOf(count: number, what: string): string[] {
 function performanceData(report: TransmittedHealth): string {
   const p99 = report.latency_ms_p99
   return [
-    `coverage=${report.coverage_ratio};;;0;1`,
-    `ticking=${report.tick_coverage_ratio};;;0;1`,
+    `coverage=${report.coverage_ratio ?? 'U'};;;0;1`,
+    `ticking=${report.tick_coverage_ratio ?? 'U'};;;0;1`,
     `missing=${report.missing_contracts.length}`,
     `stalled=${report.stalled_contracts.length}`,
     `throughput=${report.throughput_mps}`,

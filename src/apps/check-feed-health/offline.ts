@@ -1,0 +1,144 @@
+/**
+ * Health from files: what should be subscribed against what somebody says is. Without a daemon's evidence only the age of a last tick
+ * can accuse a contract, and what a file says is true of the moment it was made, so an old one cannot make anything OK.
+ */
+import type { ControlClient } from '#adapters/control/control-client.ts'
+import type { TransmittedHealth } from '#adapters/control/parse-answers.ts'
+import { type ActiveContract, readActiveFile, readCatalogue } from '#config/contract-files.ts'
+import { type ContractEvidence, DEFAULT_HEALTH_THRESHOLDS, type HealthThresholds, judgeHealth } from '#domain/health.ts'
+import { productOfInstrument } from '#domain/instrument.ts'
+import { isoShanghai } from '#domain/iso-time.ts'
+import type { MarketCalendar, SessionState } from '#domain/session-calendar.ts'
+import { marketCalendarOf } from '../trading-window.ts'
+import type { CheckOptions } from './options.ts'
+import { NO_REMEDIATION } from './report.ts'
+
+export interface OfflineQuestion {
+  options: CheckOptions
+  catalogue: string
+  profile: string
+  env: NodeJS.ProcessEnv
+  control: ControlClient
+  nowMs: number
+}
+
+/** Throws a Failure for a file that is missing, malformed or empty, and for a daemon that was to be asked and is not there. */
+export async function judgeOffline(question: OfflineQuestion): Promise<TransmittedHealth> {
+  const { options, profile, env, nowMs } = question
+  const catalogue = await readCatalogue(question.catalogue)
+  const active = await activeContracts(question)
+  const calendar = marketCalendarOf(profile, env)
+  const atMs = active.generatedAtMs ?? nowMs
+  const thresholds = thresholdsOf(options)
+  const sessionState = calendar.marketState(atMs)
+  const verdict = judgeHealth({
+    // Lists are all there is to judge, so they are judged in closed hours too, as leniently as in a break.
+    sessionState: sessionState === 'closed' || sessionState === 'holiday' ? 'break' : sessionState,
+    tradingDay: calendar.tradingDayOf(atMs),
+    catalogue: catalogue.contracts.map((contract) => ({ ...contract, openDay: null, expiryDay: null })),
+    contracts: evidenceOf(active.contracts, calendar, atMs, thresholds),
+    daemon: 'offline',
+    failures: [],
+    thresholds,
+  })
+  const report: TransmittedHealth = {
+    schema: 'feed-supervisor/health/1',
+    generated_at: isoShanghai(nowMs),
+    mode: options.mode,
+    profile,
+    window: calendar.windowAt(atMs).window,
+    trading_day: String(calendar.tradingDayOf(atMs)),
+    ...verdict,
+    session_state: sessionState,
+    lines: { primary: null, backup: null },
+    throughput_mps: 0,
+    latency_ms_p99: null,
+    bus: { kind: 'none', backlog: 0, connected: false },
+    remediation: NO_REMEDIATION,
+  }
+  const duplicates = [...catalogue.duplicates, ...active.duplicates]
+  if (duplicates.length > 0) report.warnings = [...report.warnings, `Listed more than once: ${duplicates.join(', ')}.`]
+  return doubtAge(report, nowMs - atMs, thresholds)
+}
+
+interface Active {
+  contracts: readonly ActiveContract[]
+  duplicates: readonly string[]
+  generatedAtMs: number | null
+}
+
+async function activeContracts({ options, control }: OfflineQuestion): Promise<Active> {
+  if (options.activeFile !== null) {
+    const file = await readActiveFile(options.activeFile)
+    return { contracts: file.subscriptions, duplicates: file.duplicates, generatedAtMs: file.generatedAtMs }
+  }
+  const list = await control.subscriptions()
+  const contracts = list.subscriptions.map(({ symbol, exchange, last_tick_at: at }) => ({
+    symbol,
+    exchange,
+    lastTickMs: at === null ? null : Date.parse(at),
+  }))
+  return { contracts, duplicates: [], generatedAtMs: Date.parse(list.generated_at) }
+}
+
+function thresholdsOf(options: CheckOptions): HealthThresholds {
+  const { coverageThreshold, lagWarningSeconds, lagCriticalSeconds } = options
+  return {
+    ...DEFAULT_HEALTH_THRESHOLDS,
+    ...(coverageThreshold !== null && { coverageThreshold }),
+    ...(lagWarningSeconds !== null && { lagWarningMs: lagWarningSeconds * 1000 }),
+    ...(lagCriticalSeconds !== null && { lagCriticalMs: lagCriticalSeconds * 1000 }),
+  }
+}
+
+function evidenceOf(
+  active: readonly ActiveContract[],
+  calendar: MarketCalendar,
+  atMs: number,
+  { lagCriticalMs }: HealthThresholds,
+): ContractEvidence[] {
+  const states = new Map<string, { sessionState: SessionState; inStateForMs: number }>()
+  const stateOf = (exchange: string, product: string) => {
+    const key = `${product}.${exchange}`
+    const known = states.get(key) ?? stateFor(calendar, exchange, product, atMs, lagCriticalMs)
+    states.set(key, known)
+    return known
+  }
+  return active.map(({ symbol, exchange, lastTickMs }) => ({
+    symbol,
+    exchange,
+    lines: {
+      primary: {
+        listed: true,
+        subscribed: true,
+        refused: false,
+        lastTickAgeMs: lastTickMs === null ? null : Math.max(0, atMs - lastTickMs),
+        missedTicks: null,
+      },
+      backup: null,
+    },
+    ...stateOf(exchange, productOfInstrument(symbol)),
+    expectedGapMs: null,
+    tickEvidence: lastTickMs === null ? 'none' : 'age',
+  }))
+}
+
+const LOOK_BACK_STEP_MS = 60_000
+
+/** How long a product has been in its state, to the minute and no further back than it matters. */
+function stateFor(calendar: MarketCalendar, exchange: string, product: string, atMs: number, atMostMs: number) {
+  const sessionState = calendar.productState(exchange, product, atMs)
+  let inStateForMs = 0
+  while (inStateForMs <= atMostMs) {
+    if (calendar.productState(exchange, product, atMs - inStateForMs - LOOK_BACK_STEP_MS) !== sessionState) break
+    inStateForMs += LOOK_BACK_STEP_MS
+  }
+  return { sessionState, inStateForMs }
+}
+
+function doubtAge(report: TransmittedHealth, ageMs: number, { lagCriticalMs }: HealthThresholds): TransmittedHealth {
+  if (ageMs <= lagCriticalMs) return report
+  const warnings = [...report.warnings, `The active file was made ${Math.round(ageMs / 60_000)} minutes ago.`]
+  if (report.verdict !== 'OK') return { ...report, warnings }
+  return { ...report, warnings, verdict: 'WARNING', exit_code: 1 }
+}

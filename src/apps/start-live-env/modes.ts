@@ -1,0 +1,27 @@
+/** What each mode does, and what it needs for it. The texts of the modes are in options.ts. */
+import type { ModeName } from './options.ts'
+import type { ModeEnd, Run } from './run.ts'
+import { kill, moveServingLine, setAutomation } from './serving-line.ts'
+import { restart, start } from './start.ts'
+import { status } from './status.ts'
+import { stop } from './stop.ts'
+
+export interface Mode {
+  run(run: Run): Promise<ModeEnd>
+  /** One such run at a time per state directory. Not the kill switch: nothing may be in its way. */
+  locks: boolean
+  /** Creates the state directory, writes the log, pushes metrics. */
+  changes: boolean
+}
+
+export const MODES: Readonly<Record<ModeName, Mode>> = {
+  start: { run: start, locks: true, changes: true },
+  restart: { run: restart, locks: true, changes: true },
+  stop: { run: stop, locks: true, changes: true },
+  status: { run: status, locks: false, changes: false },
+  failover: { run: moveServingLine('failover'), locks: true, changes: true },
+  failback: { run: moveServingLine('failback'), locks: true, changes: true },
+  pause: { run: setAutomation('pause'), locks: false, changes: true },
+  resume: { run: setAutomation('resume'), locks: false, changes: true },
+  kill: { run: kill, locks: false, changes: true },
+}

@@ -1,0 +1,168 @@
+/** The command line of start-live-env: one table of modes, from which help, checks of usage and the dispatch all follow. */
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { newCommand, type SharedOptions, sharedOptionsOf } from '../shared-options.ts'
+
+export type ModeName = 'start' | 'restart' | 'stop' | 'status' | 'failover' | 'failback' | 'pause' | 'resume' | 'kill'
+
+/** Options that only some modes know, by their names on the command line. */
+export type ModeOption =
+  | 'window'
+  | 'config'
+  | 'timeout'
+  | 'reason'
+  | 'dry-run'
+  | 'strict'
+  | 'if-trading-day'
+  | 'clear-latch'
+
+export interface ModeText {
+  summary: string
+  options: readonly ModeOption[]
+}
+
+const STARTING = ['window', 'config', 'timeout', 'reason', 'dry-run', 'strict', 'if-trading-day'] as const
+
+export const MODE_TEXTS: Readonly<Record<ModeName, ModeText>> = {
+  start: { summary: 'bring the environment up and prove it (default)', options: STARTING },
+  restart: { summary: 'stop and start under one lock; puts the old one back if the new one fails', options: STARTING },
+  stop: { summary: 'drain, sync the journal, end every process', options: ['timeout', 'reason', 'dry-run'] },
+  status: { summary: 'what runs, and how well; clears latches', options: ['clear-latch', 'reason'] },
+  failover: { summary: 'let the other line serve', options: ['reason'] },
+  failback: { summary: 'let the primary line serve again', options: ['reason'] },
+  pause: { summary: 'automatic failover off; operator commands still work', options: ['reason'] },
+  resume: { summary: 'automatic failover on', options: ['reason'] },
+  kill: { summary: 'cut both lines at once and refuse every start until the latch is cleared', options: ['reason'] },
+}
+
+export interface RunOptions {
+  mode: ModeName
+  shared: SharedOptions
+  window: string | null
+  config: 'primary' | 'backup' | null
+  supervisor: string | null
+  /** Null: the configuration's, plus what pacing needs. */
+  timeoutMs: number | null
+  reason: string | null
+  dryRun: boolean
+  strict: boolean
+  ifTradingDay: boolean
+  clearLatch: 'primary' | 'backup' | 'kill' | null
+}
+
+export function environmentCommand(): Command {
+  const command = newCommand({
+    name: 'start-live-env',
+    description:
+      'Runs the day of the feed: brings it up, proves that it is healthy, moves it between lines, takes it down.',
+    exitCodes: [
+      '0   done',
+      '1   unexpected fault',
+      '64  bad usage',
+      "69  not ready in time, or the target line can't serve",
+      '75  another run holds the lock',
+      '77  refused for safety: kill latch set, or no line may log in',
+      '78  configuration or preflight',
+    ],
+    examples: ['start-live-env --profile live --if-trading-day', 'start-live-env failover --reason "front 2 is slow"'],
+  })
+    .argument('[mode]', 'what to do, see below', modeOf, 'start')
+    .addOption(
+      new Option('--window <window>', 'trading window (default: by the market calendar)').choices([
+        'day',
+        'night',
+        'auto',
+      ]),
+    )
+    .addOption(new Option('--config <line>', 'line to serve first').choices(['primary', 'backup']))
+    .addOption(
+      new Option('--supervisor <kind>', 'who keeps the daemon (default: FEED_SUPERVISOR, else "local")').choices([
+        'local',
+      ]),
+    )
+    .option(
+      '--timeout <seconds>',
+      'how long to wait (default: of the configuration, plus the time that pacing takes)',
+      secondsOf,
+    )
+    .option('--reason <text>', 'why, for the record', reasonOf)
+    .option('--dry-run', 'check and show the steps, change nothing', false)
+    .option('--strict', 'stop again when not ready in time', false)
+    .option('--if-trading-day', 'on a day without that window: exit 0, outcome skipped', false)
+    .addOption(
+      new Option(
+        '--clear-latch <which>',
+        'with status: clear the latch of a line or of the kill switch; needs --reason',
+      ).choices(['primary', 'backup', 'kill']),
+    )
+  const modes = Object.entries(MODE_TEXTS).map(([name, { summary }]) => `  ${name.padEnd(10)} ${summary}`)
+  return command.addHelpText('after', () => `\nModes:\n${modes.join('\n')}`)
+}
+
+/** Throws what commander throws on bad usage. */
+export function runOptionsOf(command: Command): RunOptions {
+  const given = command.opts<ParsedOptions>()
+  const [mode = 'start'] = command.processedArgs as [ModeName | undefined]
+  refuseForeignOptions(command, mode)
+  if (given.clearLatch !== undefined && given.reason === undefined) {
+    command.error('error: --clear-latch needs --reason: say what was done about the cause')
+  }
+  return {
+    mode,
+    shared: sharedOptionsOf(command),
+    window: given.window ?? null,
+    config: given.config ?? null,
+    supervisor: given.supervisor ?? null,
+    timeoutMs: given.timeout === undefined ? null : given.timeout * 1000,
+    reason: given.reason ?? null,
+    dryRun: given.dryRun,
+    strict: given.strict,
+    ifTradingDay: given.ifTradingDay,
+    clearLatch: given.clearLatch ?? null,
+  }
+}
+
+interface ParsedOptions {
+  window?: string
+  config?: 'primary' | 'backup'
+  supervisor?: string
+  timeout?: number
+  reason?: string
+  dryRun: boolean
+  strict: boolean
+  ifTradingDay: boolean
+  clearLatch?: 'primary' | 'backup' | 'kill'
+}
+
+/** An option that a mode would silently ignore is a misunderstanding that the operator should hear of. */
+function refuseForeignOptions(command: Command, mode: ModeName): void {
+  const foreign = MODE_OPTIONS.find(
+    (option) => command.getOptionValueSource(camelCase(option)) === 'cli' && !MODE_TEXTS[mode].options.includes(option),
+  )
+  if (foreign !== undefined) command.error(`error: ${mode} takes no --${foreign}`)
+}
+
+const MODE_OPTIONS = [...new Set(Object.values(MODE_TEXTS).flatMap((text) => text.options))]
+
+function camelCase(option: string): string {
+  return option.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
+}
+
+function modeOf(text: string): ModeName {
+  const mode = Object.keys(MODE_TEXTS).find((name): name is ModeName => name === text)
+  if (mode === undefined) throw new InvalidArgumentError(`Expected one of ${Object.keys(MODE_TEXTS).join(', ')}.`)
+  return mode
+}
+
+function secondsOf(text: string): number {
+  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN
+  if (!(value > 0 && value <= 86_400)) throw new InvalidArgumentError('Expected seconds above 0, up to 86400.')
+  return value
+}
+
+const REASON_MAX = 500
+
+function reasonOf(text: string): string {
+  if (text.trim() === '') throw new InvalidArgumentError('Expected a sentence.')
+  if (text.length > REASON_MAX) throw new InvalidArgumentError(`Expected at most ${REASON_MAX} characters.`)
+  return text.trim()
+}

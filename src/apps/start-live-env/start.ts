@@ -1,0 +1,225 @@
+/**
+ * `start` and `restart`: from nothing, or from an environment that works, to one that is proven healthy. Whatever can be refused is
+ * refused before anything is touched, and an environment that ran before is put back when its successor does not get there.
+ */
+import { runPreflight } from '#adapters/preflight/run-preflight.ts'
+import type { DaemonEnd, DaemonLaunch, StartedDaemon } from '#adapters/supervisors/supervisor.ts'
+import { configFingerprint } from '#config/fingerprint.ts'
+import type { Problem } from '#domain/failure.ts'
+import type { FeedStatus } from '#domain/status.ts'
+import { EXIT } from '../exit-codes.ts'
+import { preflightChecks } from '../preflight.ts'
+import { allowedMs, awaitReady } from './await-ready.ts'
+import { proveHealth } from './prove-health.ts'
+import { EndRun, type ModeEnd, type Run } from './run.ts'
+import { checkLatches } from './safety.ts'
+import { stopRunning } from './stop.ts'
+
+const LAST_WORDS = 8
+
+export async function start(run: Run): Promise<ModeEnd> {
+  if (run.options.ifTradingDay && run.window.opensMs === null) return skipped(run)
+  await checkLatches(run)
+  const running = await look(run)
+  if (running.kind === 'answering') return adopt(run, running.status)
+  if (running.kind === 'silent') return silentDaemon(running.pid)
+  await preflight(run)
+  if (run.options.dryRun)
+    return planned(run, ['daemon', 'connect', 'login', 'subscribe', 'health', 'snapshot', 'metrics'])
+  return bringUp(run, null)
+}
+
+export async function restart(run: Run): Promise<ModeEnd> {
+  if (run.options.ifTradingDay && run.window.opensMs === null) return skipped(run)
+  await checkLatches(run)
+  await preflight(run)
+  const previous = await run.supervisor.launchOfRunning()
+  if (run.options.dryRun) {
+    return planned(run, ['stop', 'daemon', 'connect', 'login', 'subscribe', 'health', 'snapshot', 'metrics'])
+  }
+  await stopRunning(run)
+  return bringUp(run, previous)
+}
+
+function skipped({ window, steps, clock }: Run): ModeEnd {
+  steps.record('calendar', 'skipped', `no ${window.window} window on this date`, clock.monotonicMs())
+  return { outcome: 'skipped', exitCode: EXIT.done }
+}
+
+function planned({ steps, clock }: Run, names: readonly string[]): ModeEnd {
+  for (const name of names) steps.record(name, 'planned', 'would be done now', clock.monotonicMs())
+  return { outcome: 'planned', exitCode: EXIT.done }
+}
+
+type Found = { kind: 'none' } | { kind: 'answering'; status: FeedStatus } | { kind: 'silent'; pid: number }
+
+async function look({ control, supervisor }: Run): Promise<Found> {
+  const status = await control.status().catch(() => null)
+  if (status !== null) return { kind: 'answering', status }
+  const pid = await supervisor.find()
+  return pid === null ? { kind: 'none' } : { kind: 'silent', pid }
+}
+
+function silentDaemon(pid: number): ModeEnd {
+  const message = `a daemon (process ${pid}) runs here and does not answer on its control socket`
+  const remedy = 'Wait a moment if it has just been started; start-live-env restart replaces one that hangs.'
+  return { outcome: 'not-answering', exitCode: EXIT.notReady, problems: [{ name: 'not-answering', message, remedy }] }
+}
+
+/** Nothing is restarted: whoever wants another configuration in force says `restart`. */
+async function adopt(run: Run, status: FeedStatus): Promise<ModeEnd> {
+  if (status.config_fingerprint !== configFingerprint(run.config)) {
+    run.warnings.push(
+      'The running daemon has another configuration than this command: use start-live-env restart to apply it.',
+    )
+  }
+  run.steps.record('daemon', 'ok', `runs already as process ${status.pid}, nothing restarted`, run.clock.monotonicMs())
+  if (run.options.dryRun) return { outcome: 'already-running', exitCode: EXIT.done, status }
+  const startedMs = run.clock.monotonicMs()
+  const outcome = await awaitReady(run, { daemon: null, startedMs })
+  if (outcome.kind === 'ready') {
+    const health = await proveHealth(run, startedMs + allowedMs(run, outcome.status))
+    if (health.healthy)
+      return { outcome: 'already-running', exitCode: EXIT.done, status: outcome.status, samples: health.samples }
+    return { outcome: 'degraded', exitCode: EXIT.notReady, status: outcome.status, problems: health.problems }
+  }
+  if (outcome.kind === 'interrupted') return interrupted(outcome.status, 'The daemon that was running runs on.')
+  const latest = outcome.kind === 'late' ? (outcome.status ?? status) : status
+  return { outcome: 'degraded', exitCode: EXIT.notReady, status: latest, problems: [notReady(latest)] }
+}
+
+export async function preflight({ config, env, clock, steps, warnings }: Run): Promise<void> {
+  await steps.take('preflight', async () => {
+    const results = await runPreflight(
+      preflightChecks(config, { offline: false, stateDir: 'prepare', env, clock }),
+      clock,
+    )
+    const failed = results.filter(({ result }) => result === 'failed')
+    const doubtful = results.filter(({ result }) => result === 'warning')
+    if (failed.length > 0) {
+      const problems = failed.map(({ name, detail, remedy }) => ({ name, message: detail, remedy: remedy ?? '' }))
+      throw new EndRun({ outcome: 'preflight-failed', exitCode: EXIT.configuration, problems })
+    }
+    warnings.push(
+      ...doubtful.map(({ name, detail, remedy }) => `${name}: ${detail}.${remedy === null ? '' : ` ${remedy}`}`),
+    )
+    const passed = results.filter(({ result }) => result === 'ok').length
+    const detail = `${passed} checks passed${doubtful.length > 0 ? `, ${doubtful.length} with a warning` : ''}`
+    return { outcome: doubtful.length > 0 ? 'warning' : 'ok', detail, value: undefined }
+  })
+}
+
+async function bringUp(run: Run, previous: DaemonLaunch | null): Promise<ModeEnd> {
+  const end = await launch(run, launchOf(run))
+  if (end.exitCode === EXIT.done || previous === null) return end
+  if (end.outcome === 'interrupted') return end
+  return putBack(run, previous, end)
+}
+
+/** The daemon reads the same env file and the same environment as this command; flags of this command go as what they override. */
+function launchOf({ options, config, env }: Run): DaemonLaunch {
+  const args = ['run', '--profile', config.profile, '--state-dir', config.stateDir, '--quiet']
+  if (options.shared.envFile !== undefined && config.envFile !== null) args.push('--env-file', config.envFile)
+  const overrides = {
+    ...(options.window !== null && { FEED_WINDOW: options.window }),
+    ...(options.config !== null && { CTP_ROUTE_SELECTOR: options.config }),
+  }
+  return { args, env: { ...env, ...overrides } }
+}
+
+async function launch(run: Run, how: DaemonLaunch): Promise<ModeEnd> {
+  const startedMs = run.clock.monotonicMs()
+  if (run.interrupted.aborted) return interrupted(null, 'Nothing was started.')
+  const daemon = await run.supervisor.start(how)
+  const outcome = await awaitReady(run, { daemon, startedMs })
+  switch (outcome.kind) {
+    case 'died':
+      return died(daemon, outcome.end)
+    case 'interrupted':
+      daemon.letGo()
+      return interrupted(outcome.status, `The daemon (process ${daemon.pid}) runs on; start-live-env stop ends it.`)
+    case 'late':
+      return notInTime(run, daemon, outcome.status, [
+        outcome.status === null ? noAnswer(daemon) : notReady(outcome.status),
+      ])
+    case 'ready': {
+      const health = await proveHealth(run, startedMs + allowedMs(run, outcome.status))
+      const status = await run.control.status().catch(() => outcome.status)
+      if (!health.healthy) return notInTime(run, daemon, status, health.problems)
+      daemon.letGo()
+      return { outcome: 'ready', exitCode: EXIT.done, status, samples: health.samples }
+    }
+  }
+}
+
+/** A feed that lacks some contracts beats none, so the daemon stays up unless the operator wants all or nothing. */
+async function notInTime(
+  run: Run,
+  daemon: StartedDaemon,
+  status: FeedStatus | null,
+  problems: readonly Problem[],
+): Promise<ModeEnd> {
+  if (run.options.strict) {
+    await stopRunning(run)
+    return { outcome: 'stopped-not-ready', exitCode: EXIT.notReady, problems }
+  }
+  daemon.letGo()
+  return { outcome: 'degraded', exitCode: EXIT.notReady, status, problems }
+}
+
+async function putBack(run: Run, previous: DaemonLaunch, failed: ModeEnd): Promise<ModeEnd> {
+  run.warnings.push('The environment that ran before is put back.')
+  await stopRunning(run)
+  const back = await launch(run, previous)
+  const { problems = [] } = failed
+  if (back.exitCode === EXIT.done) {
+    return {
+      ...back,
+      outcome: 'put-back',
+      exitCode: failed.exitCode === EXIT.done ? EXIT.notReady : EXIT.notReady,
+      problems,
+    }
+  }
+  return { ...back, problems: [...problems, ...(back.problems ?? [])] }
+}
+
+/** The daemon's own exit codes are those of contract section 2, so they are passed on where they mean something to the operator. */
+function died(daemon: StartedDaemon, end: DaemonEnd): ModeEnd {
+  const words = daemon.lastWords(LAST_WORDS)
+  const how = end.kind === 'exited' ? `exit code ${end.code}` : `signal ${end.signal}`
+  const said = words.length === 0 ? 'It wrote nothing.' : `Its last words: ${words.join(' | ')}`
+  const message = `the daemon (process ${daemon.pid}) ended with ${how} before it was ready. ${said}`
+  const passedOn: readonly number[] = [EXIT.locked, EXIT.refused, EXIT.configuration]
+  const exitCode = end.kind === 'exited' && passedOn.includes(end.code) ? end.code : EXIT.fault
+  const remedy =
+    exitCode === EXIT.fault ? 'Look at the daemon log under the state directory.' : 'Mend what its last words name.'
+  return { outcome: 'daemon-died', exitCode, problems: [{ name: 'daemon-died', message, remedy }] }
+}
+
+function notReady(status: FeedStatus): Problem {
+  return {
+    name: 'not-ready',
+    message: `not ready in time: ${status.ready_detail}; ${status.subscribed_total} of ${status.expected_total} contracts subscribed on ${status.serving_line}`,
+    remedy: 'See start-live-env status for each line; the daemon keeps trying. A longer --timeout waits longer.',
+  }
+}
+
+function noAnswer(daemon: StartedDaemon): Problem {
+  const words = daemon.lastWords(LAST_WORDS)
+  return {
+    name: 'not-answering',
+    message: `the daemon (process ${daemon.pid}) did not open its control socket in time${words.length > 0 ? `: ${words.join(' | ')}` : ''}`,
+    remedy: 'Look at the daemon log under the state directory; start-live-env stop ends the process.',
+  }
+}
+
+function interrupted(status: FeedStatus | null, left: string): ModeEnd {
+  const message = `interrupted while waiting. ${left}`
+  const remedy = 'start-live-env status tells how far it is.'
+  return {
+    outcome: 'interrupted',
+    exitCode: EXIT.notReady,
+    status,
+    problems: [{ name: 'interrupted', message, remedy }],
+  }
+}

@@ -1,0 +1,156 @@
+/** `status`: what runs and how well, for a person as tables; and the clearing of latches, which is an operator's decision about it. */
+import { isNotRunning } from '#adapters/control/control-client.ts'
+import { clearLatches, describeLatch, readLatches } from '#adapters/state/latches.ts'
+import { LINES } from '#domain/line.ts'
+import type { FeedStatus, LineStatus } from '#domain/status.ts'
+import { EXIT } from '../exit-codes.ts'
+import { type Column, formatDuration, formatRatio, type Terminal, type Tone } from '../terminal.ts'
+import type { ModeEnd, Run } from './run.ts'
+import { latchKeyOf } from './safety.ts'
+
+export async function status(run: Run): Promise<ModeEnd> {
+  const { config, options, control, terminal } = run
+  if (options.clearLatch !== null) return clearLatch(run, options.clearLatch)
+  const latches = (await readLatches(config.stateDir)).map(describeLatch)
+  run.warnings.push(...latches)
+  let found: FeedStatus
+  try {
+    found = await control.status()
+  } catch (error) {
+    if (!isNotRunning(error)) throw error
+    const message = `no daemon runs on ${config.stateDir}`
+    const remedy = 'Start it with start-live-env, or name its directory with --state-dir.'
+    return {
+      outcome: 'not-running',
+      exitCode: EXIT.notReady,
+      problems: [{ name: 'not-running', message, remedy }],
+      further: { latches },
+    }
+  }
+  sayStatus(terminal, found)
+  run.warnings.push(...found.warnings)
+  const end = { status: found, further: { latches, daemon: found } }
+  if (found.ready) return { outcome: 'ready', exitCode: EXIT.done, ...end }
+  const problem = {
+    name: 'not-ready',
+    message: found.ready_detail,
+    remedy: 'The daemon keeps trying; see its log for the reason.',
+  }
+  return { outcome: 'not-ready', exitCode: EXIT.notReady, problems: [problem], ...end }
+}
+
+async function clearLatch(
+  { config, options, steps, clock }: Run,
+  which: 'primary' | 'backup' | 'kill',
+): Promise<ModeEnd> {
+  const startedMs = clock.monotonicMs()
+  const line = which === 'kill' ? null : config.feed[which]
+  const cleared = await clearLatches(config.stateDir, which, line === null ? null : latchKeyOf(line))
+  const names = cleared.map(describeLatch)
+  const detail =
+    names.length === 0 ? `no latch was set for ${which}` : `cleared: ${names.join('; ')} (${options.reason})`
+  steps.record('clear-latch', 'ok', detail, startedMs)
+  return {
+    outcome: names.length === 0 ? 'nothing-to-clear' : 'cleared',
+    exitCode: EXIT.done,
+    further: { cleared: names },
+  }
+}
+
+const FEED_TONE: Record<FeedStatus['feed_state'], Tone> = {
+  ACTIVE: 'good',
+  SWITCHED: 'good',
+  CLOSED: 'faint',
+  SUSPECT: 'caution',
+  GAP: 'bad',
+  KILLED: 'bad',
+}
+const PULSE_TONE: Record<LineStatus['pulse'], Tone> = { green: 'good', yellow: 'caution', red: 'bad' }
+
+export function sayStatus(terminal: Terminal, status: FeedStatus): void {
+  const { paint } = terminal
+  const readiness = status.ready ? paint('good', 'READY') : paint('bad', `NOT READY: ${status.ready_detail}`)
+  terminal.say(
+    `${readiness}  profile ${status.profile} (${status.adapter}), pid ${status.pid}, up ${formatDuration(status.uptime_ms)}`,
+  )
+  terminal.say(
+    `feed ${paint(FEED_TONE[status.feed_state], status.feed_state)}, epoch ${status.epoch}, serving ${paint('strong', status.serving_line)}, ` +
+      `${status.window} window of ${status.trading_day}, market ${status.session_state}\n`,
+  )
+  terminal.table(LINE_COLUMNS, lineRows(terminal, status))
+  terminal.say('')
+  sayCoverage(terminal, status)
+  terminal.say('')
+  sayFigures(terminal, status)
+}
+
+const LINE_COLUMNS: readonly Column[] = [
+  { title: 'line' },
+  { title: 'state' },
+  { title: 'subscribed', align: 'right' },
+  { title: 'pulse' },
+  { title: 'last tick', align: 'right' },
+  { title: 'account' },
+  { title: 'first', align: 'right' },
+  { title: '' },
+]
+
+function lineRows({ paint }: Terminal, status: FeedStatus): string[][] {
+  return LINES.flatMap((name) => {
+    const line = status.lines[name]
+    if (line === null) return []
+    const { subscribed, expected, refused, last_tick_age_ms: age } = line
+    return [
+      [
+        name === status.serving_line ? paint('strong', `${name} *`) : name,
+        line.state,
+        `${subscribed}/${expected}${refused > 0 ? ` (${refused} refused)` : ''}`,
+        paint(PULSE_TONE[line.pulse], line.pulse),
+        age === null ? 'none' : formatDuration(age),
+        line.account ?? '',
+        String(line.first_arrivals),
+        line.detail,
+      ],
+    ]
+  })
+}
+
+export function sayCoverage(terminal: Terminal, status: FeedStatus): void {
+  const columns: Column[] = [
+    { title: 'exchange' },
+    { title: 'session' },
+    { title: 'expected', align: 'right' },
+    { title: 'subscribed', align: 'right' },
+    { title: 'refused', align: 'right' },
+    { title: 'ticking', align: 'right' },
+    { title: 'coverage', align: 'right' },
+  ]
+  const rows = status.exchanges.map(({ exchange, session_state, expected, subscribed, refused, ticked }) => [
+    exchange,
+    session_state,
+    String(expected),
+    String(subscribed),
+    String(refused),
+    String(ticked),
+    expected === 0 ? '' : formatRatio(subscribed / expected),
+  ])
+  terminal.table(columns, rows)
+}
+
+function sayFigures(terminal: Terminal, status: FeedStatus): void {
+  const { ticks, journal, bus, failover } = status
+  const rejected = `${ticks.duplicate} duplicate, ${ticks.stale} stale, ${ticks.invalid} invalid, ${ticks.off_session} off session`
+  terminal.say(`ticks     ${ticks.accepted} accepted (${rejected}), ${Math.round(status.throughput_mps)}/s`)
+  const unsynced = journal.last_sequence - journal.synced_sequence
+  terminal.say(
+    `journal   ${journal.state}, ${journal.records} records, last sequence ${journal.last_sequence}, ${unsynced} not yet synced, ${journal.lost} lost` +
+      (journal.recovery === null ? '' : `; recovered: ${journal.recovery}`),
+  )
+  if (bus.kind !== 'none')
+    terminal.say(`bus       ${bus.connected ? 'connected' : 'not connected'}, backlog ${bus.backlog}`)
+  const last =
+    failover.last === null
+      ? ''
+      : `; last ${failover.last.at}: ${failover.last.from} to ${failover.last.to}, ${failover.last.reason}`
+  terminal.say(`failover  ${failover.automatic ? 'automatic' : 'paused'}, ${failover.state}: ${failover.detail}${last}`)
+}
