@@ -142,5 +142,11 @@ function readMarketClock(text: string): MarketClockSetting | null {
   const match = /^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?)(Z|[+-]\d{2}:\d{2})?$/.exec(text)
   if (match === null) return null
   const startMs = Date.parse(`${match[1]}T${match[2]}${match[3] ?? '+08:00'}`)
-  return Number.isNaN(startMs) ? null : { kind: 'from', startMs }
+  return Number.isNaN(startMs) || !isDate(match[1] ?? '') ? null : { kind: 'from', startMs }
+}
+
+/** `Date.parse` takes the 30th of February for the 2nd of March. */
+function isDate(text: string): boolean {
+  const midnight = new Date(`${text}T00:00:00Z`)
+  return !Number.isNaN(midnight.getTime()) && midnight.toISOString().startsWith(text)
 }
