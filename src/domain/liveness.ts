@@ -41,7 +41,7 @@ export type PulseReason =
   | 'market-silent'
 
 /**
- * What a reason means for serving. `rising`: on its way up, nothing wrong yet. `doubt`: cannot be told. `impaired`: delivers, but badly.
+ * What a reason means for serving. `rising`: not up yet, and nothing wrong with that. `doubt`: cannot be told. `impaired`: delivers, but badly.
  * `dead`: delivers nothing.
  */
 export type Fault = 'none' | 'rising' | 'doubt' | 'impaired' | 'dead'
@@ -52,7 +52,7 @@ export const FAULT_OF_REASON = {
   'too-quiet-to-judge': 'none',
   'exchange-silent-on-both': 'none',
   'standing-by': 'none',
-  'off-hours': 'doubt',
+  'off-hours': 'rising',
   subscribing: 'rising',
   'silent-alone': 'doubt',
   'mute-suspected': 'doubt',
