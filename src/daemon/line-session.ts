@@ -21,6 +21,7 @@ import { Failure } from '#domain/failure.ts'
 import { type FeedErrorKind, kindOfLoginError, kindOfReturnCode, kindOfSubscribeError } from '#domain/feed-error.ts'
 import { type Line, type LineIndex, lineIndex } from '#domain/line.ts'
 import { attemptNumber, nextAttempt, paceAfterDrops } from '#domain/retry.ts'
+import type { WantedUp } from '#domain/standby.ts'
 import type { LineState } from '#domain/status.ts'
 import { Subscription, SubscriptionBook } from '#domain/subscription-book.ts'
 import type { TickViews } from '#domain/tick.ts'
@@ -34,16 +35,11 @@ export interface LineTimeouts {
   loginMs: number
   /** From a subscribe request to each contract's answer. */
   ackMs: number
-  /** From the last acknowledgement to the first tick, in an open market. */
-  firstTickMs: number
   /** Between frames: the bridge counts once a second, so more silence than this is a hang. */
   silenceMs: number
   /** From the start of the instrument query to its last row, between rows. */
   catalogueMs: number
 }
-
-/** What a line may be asked to be: subscribed, logged in without subscriptions, or not there at all. */
-export type LineLevel = 'hot' | 'warm' | 'cold'
 
 /** What a line session needs of the daemon around it. */
 export interface LineEnvironment {
@@ -106,8 +102,9 @@ export class LineSession {
   loggedIn = false
   /** CLOCK_MONOTONIC of the last frame of any kind. */
   lastFrameMs: number
-  /** Since the last success: failed logins and connects in a row. */
-  failuresInRow = 0
+  /** Since the last success, in a row. */
+  connectFailures = 0
+  loginFailures = 0
   tradingDay = ''
   apiVersion = ''
   counters = { received: 0, written: 0, dropped: 0, highWater: 0 }
@@ -129,9 +126,10 @@ export class LineSession {
   readonly #inbox = new Inbox<Note>(NOTES_MAX)
   readonly #answers = new Map<number, (code: number) => void>()
   #bridge: BridgeProcess | null = null
+  #isStarted = false
   #slots = new Int32Array(0)
-  #level: LineLevel
-  #levelChanged = new AbortController()
+  #wanted: WantedUp
+  #wantedChanged = new AbortController()
   #loginScope = new AbortController()
   /** How long the last login held. */
   #heldMs = 0
@@ -140,11 +138,11 @@ export class LineSession {
   readonly #notReady = new Set<number>()
   #wakeSubscriber: (() => void) | null = null
 
-  constructor(line: Line, adapter: FeedAdapter, level: LineLevel, env: LineEnvironment) {
+  constructor(line: Line, adapter: FeedAdapter, wanted: WantedUp, env: LineEnvironment) {
     this.line = line
     this.index = lineIndex(line)
     this.adapter = adapter
-    this.#level = level
+    this.#wanted = wanted
     this.#env = env
     this.stateSinceMs = env.clock.monotonicMs()
     this.lastFrameMs = this.stateSinceMs
@@ -154,17 +152,22 @@ export class LineSession {
     return this.#bridge?.pid ?? null
   }
 
-  get level(): LineLevel {
-    return this.#level
+  /** The bridge was told to start: it obeys commands and keeps the market's time. */
+  get isStarted(): boolean {
+    return this.#isStarted
+  }
+
+  get wanted(): WantedUp {
+    return this.#wanted
   }
 
   /** Raises or lowers what the line should be; takes effect at once, dropping a login that is not wanted any more. */
-  setLevel(level: LineLevel): void {
-    if (level === this.#level) return
-    const isRaise = RANK[level] > RANK[this.#level]
-    this.#level = level
-    this.#levelChanged.abort()
-    this.#levelChanged = new AbortController()
+  want(wanted: WantedUp): void {
+    if (wanted === this.#wanted) return
+    const isRaise = RANK[wanted] > RANK[this.#wanted]
+    this.#wanted = wanted
+    this.#wantedChanged.abort()
+    this.#wantedChanged = new AbortController()
     if (isRaise) this.#wakeSubscriber?.()
     else this.#inbox.put({ type: 'recycle', failure: null })
   }
@@ -179,6 +182,11 @@ export class LineSession {
     const asked = this.book.askAgain(slots)
     this.#wakeSubscriber?.()
     return asked
+  }
+
+  /** A new trading day has a new instrument list: what was refused yesterday is asked for again. */
+  forgetRefusals(): void {
+    this.subscribeAgain(this.book.slotsIn(Subscription.refused))
   }
 
   /** New contracts were listed while the line is up. */
@@ -196,9 +204,9 @@ export class LineSession {
     let attempt = 0
     while (!signal.aborted) {
       this.#heldMs = 0
-      if (this.#level === 'cold') {
+      if (this.#wanted === 'off') {
         this.#become('off', 'standby is cold: not logged in')
-        await this.#untilLevelChanges(signal)
+        await this.#untilWantedChanges(signal)
         continue
       }
       if (this.#env.isLatched(this.adapter.accountKey)) {
@@ -223,18 +231,18 @@ export class LineSession {
         this.#become('waiting', failure.message)
         await quietSleep(
           Math.max(0, decision.atMs - clock.monotonicMs()),
-          AbortSignal.any([signal, this.#levelChanged.signal]),
+          AbortSignal.any([signal, this.#wantedChanged.signal]),
         )
         return
       }
       case 'never':
         if (decision.latch) await this.#env.latch(this.adapter.accountKey, this.line, failure.message)
         this.#become(decision.latch ? 'latched' : 'failed', failure.message)
-        if (!decision.latch) await this.#untilLevelChanges(signal)
+        if (!decision.latch) await this.#untilWantedChanges(signal)
         return
       case 'after-operator':
         this.#become('failed', failure.message)
-        await this.#untilLevelChanges(signal)
+        await this.#untilWantedChanges(signal)
         return
       case 'next-session':
         this.#become('waiting', failure.message)
@@ -273,6 +281,7 @@ export class LineSession {
       if (hello.kind === 'timed-out') return { kind: 'bridge-hung', message: 'the bridge process did not say hello' }
       if (hello.item.type === 'ended') return failureOfEnd(hello.item.end)
       bridge.send('start', { texts: this.adapter.startPairs() })
+      this.#isStarted = true
       if (this.adapter.listing === 'bridge') {
         const failure = await this.#queryList(bridge, signal)
         if (failure !== null || signal.aborted) return failure
@@ -280,6 +289,7 @@ export class LineSession {
       return await this.#keepConnection(bridge, signal)
     } finally {
       clearInterval(watch)
+      this.#isStarted = false
       this.#loginScope.abort()
       this.connected = false
       this.loggedIn = false
@@ -305,7 +315,7 @@ export class LineSession {
         })
         if (answer.kind === 'aborted') return null
         if (answer.kind === 'timed-out') {
-          this.failuresInRow++
+          this.connectFailures++
           return { kind: 'connect-timeout', message: `no front connected within ${timeouts.connectMs} ms` }
         }
         if (answer.item.type === 'ended') return failureOfEnd(answer.item.end)
@@ -346,7 +356,7 @@ export class LineSession {
     if (answer.kind === 'aborted') return null
     if (answer.kind === 'timed-out') {
       this.loginOutcomes['timed-out']++
-      this.failuresInRow++
+      this.loginFailures++
       return { kind: 'login-timeout', message: `no answer to the login within ${timeouts.loginMs} ms` }
     }
     switch (answer.item.type) {
@@ -362,7 +372,7 @@ export class LineSession {
     const { code, texts } = answer.item.message
     if (code !== 0) {
       this.loginOutcomes.refused++
-      this.failuresInRow++
+      this.loginFailures++
       const text = vendorText(texts[0])
       return {
         kind: kindOfLoginError('market-data', code, text),
@@ -370,7 +380,8 @@ export class LineSession {
       }
     }
     this.loginOutcomes.accepted++
-    this.failuresInRow = 0
+    this.connectFailures = 0
+    this.loginFailures = 0
     this.loggedIn = true
     this.tradingDay = vendorText(texts[1])
     return this.#stream(bridge, signal)
@@ -437,7 +448,7 @@ export class LineSession {
     let unansweredRounds = 0
     let lastRequestMs = 0
     while (!scope.aborted) {
-      if (this.#level === 'warm') {
+      if (this.#wanted === 'logged-in') {
         this.#become('logged-in', 'standby is warm: logged in, not subscribed')
         await this.#untilWoken(scope)
         continue
@@ -664,8 +675,8 @@ export class LineSession {
     this.#env.changed(this.line)
   }
 
-  async #untilLevelChanges(signal: AbortSignal): Promise<void> {
-    await quietSleep(2 ** 31 - 1, AbortSignal.any([signal, this.#levelChanged.signal]))
+  async #untilWantedChanges(signal: AbortSignal): Promise<void> {
+    await quietSleep(2 ** 31 - 1, AbortSignal.any([signal, this.#wantedChanged.signal]))
   }
 
   async #untilWoken(scope: AbortSignal, timeoutMs?: number): Promise<void> {
@@ -676,7 +687,7 @@ export class LineSession {
   }
 }
 
-const RANK = { cold: 0, warm: 1, hot: 2 } as const satisfies Record<LineLevel, number>
+const RANK = { off: 0, 'logged-in': 1, streaming: 2 } as const satisfies Record<WantedUp, number>
 
 /** Sleeps, and takes an abort as the end of the sleep. */
 async function quietSleep(ms: number, signal: AbortSignal): Promise<void> {

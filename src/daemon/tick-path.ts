@@ -4,7 +4,8 @@
  */
 import { type Arbiter, Outcome } from '#domain/arbitration.ts'
 import { assert } from '#domain/assert.ts'
-import { EXCHANGES } from '#domain/instrument.ts'
+import { GAP_UNKNOWN, nextExpectedGap } from '#domain/expected-gap.ts'
+import { EXCHANGES, isExchange } from '#domain/instrument.ts'
 import { INSTRUMENTS_MAX, type InstrumentTable } from '#domain/instrument-table.ts'
 import { RecentHistogram } from '#domain/interval-histogram.ts'
 import type { LineIndex } from '#domain/line.ts'
@@ -57,6 +58,8 @@ export class LineTicks {
   firstArrivals = 0
   /** CLOCK_MONOTONIC of reading the last live tick, by slot; 0 when none came yet. */
   readonly lastLiveMs = new Float64Array(INSTRUMENTS_MAX)
+  /** By slot: news that the other line brought since this line's last live tick of it. */
+  readonly missed = new Uint32Array(INSTRUMENTS_MAX)
   readonly market = new Silence()
   /** In the order of EXCHANGES. */
   readonly exchanges = EXCHANGES.map(() => new Silence())
@@ -73,6 +76,8 @@ export class LineTicks {
 /** A tick this far behind the other line is history, not a sign of life. */
 const LIVE_BEHIND_MAX_MS = 5_000
 const BOTH_LINES = 0b11
+/** The shortest break is 15 minutes; what is longer than this is one, or a contract too quiet to have a usual gap. */
+const GAP_MAX_MS = 600_000
 
 export class TickPath {
   readonly lines = [new LineTicks(), new LineTicks()] as const
@@ -94,10 +99,13 @@ export class TickPath {
   readAtMs = 0
   /** By slot: bit 0 when it is on the primary's list, bit 1 when on the backup's. */
   readonly listedOn = new Uint8Array(INSTRUMENTS_MAX)
+  /** By slot: the usual time between live ticks, NaN while unknown. */
+  readonly expectedGapMs = new Float64Array(INSTRUMENTS_MAX).fill(GAP_UNKNOWN)
   /** 1 once the slot had a live tick since the trading day began. */
   readonly ticked = new Uint8Array(INSTRUMENTS_MAX)
   tickedCount = 0
 
+  readonly #lastNewsMs = new Float64Array(INSTRUMENTS_MAX)
   readonly #arbiter: Arbiter
   readonly #table: InstrumentTable
   readonly #log: TickLog
@@ -163,19 +171,25 @@ export class TickPath {
     if (this.ticked[slot] === 0) {
       this.ticked[slot] = 1
       this.tickedCount++
+    } else if (!this.#arbiter.lastWasSnapshot) {
+      const gapMs = receivedMs - (this.#lastNewsMs[slot] ?? 0)
+      if (gapMs < GAP_MAX_MS) this.expectedGapMs[slot] = nextExpectedGap(this.expectedGapMs[slot] ?? GAP_UNKNOWN, gapMs)
     }
+    this.#lastNewsMs[slot] = receivedMs
   }
 
   #countLive(line: LineIndex, slot: number, isNews: boolean): void {
     const counts = this.lines[line]
     const exchange = this.#exchangeIndex(slot)
     counts.lastLiveMs[slot] = this.readAtMs
+    counts.missed[slot] = 0
     counts.exchangeTicks[exchange] = (counts.exchangeTicks[exchange] ?? 0) + 1
     counts.market.answer(this.readAtMs)
     counts.exchanges[exchange]?.answer(this.readAtMs)
     // Only what the other line should have brought as well can speak against it.
     if (!isNews || this.listedOn[slot] !== BOTH_LINES || this.#arbiter.lastWasSnapshot) return
     const other = this.lines[line === 0 ? 1 : 0]
+    other.missed[slot] = (other.missed[slot] ?? 0) + 1
     other.market.miss(this.readAtMs)
     other.exchanges[exchange]?.miss(this.readAtMs)
   }
@@ -184,8 +198,8 @@ export class TickPath {
     const known = this.#exchangeOfSlot[slot] ?? 255
     if (known !== 255) return known
     const { exchange } = this.#table.name(slot)
-    const index = EXCHANGES.findIndex((each) => each === exchange)
-    assert(index >= 0, `instruments are listed on one of ${EXCHANGES.length} exchanges, not on ${exchange}`)
+    assert(isExchange(exchange), `instruments are listed on a known exchange, not on ${exchange}`)
+    const index = EXCHANGES.indexOf(exchange)
     this.#exchangeOfSlot[slot] = index
     return index
   }

@@ -268,6 +268,26 @@ export class Arbiter {
     return Outcome.offSession
   }
 
+  /** Something was accepted or journalled for the slot. */
+  knows(slot: number): boolean {
+    return this.day[slot] !== 0 || (this.#offEventMs[slot] ?? 0) > Number.NEGATIVE_INFINITY
+  }
+
+  /**
+   * Writes the slot's last tick as ten doubles: trading day, event ms, volume, off-session 0|1, six of the book. `restore` takes them
+   * back. Of a moment with several books the last one is told; the journal behind a checkpoint brings the others.
+   */
+  describe(slot: number, row: Float64Array): void {
+    const isLive = this.day[slot] !== 0
+    row[0] = this.day[slot] ?? 0
+    row[1] = (isLive ? this.eventMs[slot] : this.#offEventMs[slot]) ?? 0
+    row[2] = (isLive ? this.volume[slot] : this.#offVolume[slot]) ?? 0
+    row[3] = isLive ? 0 : 1
+    const newest = ((this.#booksSeen[slot] ?? 1) - 1) % BOOKS_SEEN
+    const start = isLive ? (slot * BOOKS_SEEN + newest) * BOOK : slot * BOOK
+    row.set((isLive ? this.#books : this.#offBook).subarray(start, start + BOOK), 4)
+  }
+
   /** Puts back what an earlier process accepted last (from checkpoint and journal), so that a first snapshot is not taken for news. */
   restore(slot: number, tick: RestoredTick): void {
     this.#book.set(tick.book)

@@ -1,0 +1,162 @@
+/** `full-feed-subscription run`: configuration, log, signals, and the daemon between them. */
+import { hostname } from 'node:os'
+import { openLog } from '#adapters/log/logger.ts'
+import { isKilled, readLatches } from '#adapters/state/latches.ts'
+import { prepareStateDir } from '#adapters/state/state-dir.ts'
+import { createNotifier } from '#adapters/systemd/notifier.ts'
+import { systemClock } from '#clock.ts'
+import { readCatalogue } from '#config/contract-files.ts'
+import { type DaemonEnd, type Log, runDaemon } from '#daemon/run-daemon.ts'
+import { Failure, type Problem, problemOf } from '#domain/failure.ts'
+import { EXIT } from '../exit-codes.ts'
+import type { RunOptions } from '../full-feed-subscription.ts'
+import { loadAppConfig, packageDir } from '../load-app-config.ts'
+import type { SharedOptions } from '../shared-options.ts'
+import { VERSION } from '../version.ts'
+
+export async function runCommand(shared: SharedOptions, env: NodeJS.ProcessEnv, options: RunOptions): Promise<number> {
+  const parsed = await loadAppConfig(shared, env, { flags: flagsOf(options) })
+  if (!parsed.ok) return refuse(shared, parsed.problems, EXIT.configuration)
+  const { config } = parsed
+  const warnings = parsed.warnings.map(({ name, message }) => `${name}: ${message}`)
+  if (options.dryRun) {
+    const { adapter, primary, backup } = config.feed
+    print(shared, {
+      command: 'run',
+      outcome: 'dry-run',
+      exit_code: 0,
+      profile: config.profile,
+      adapter,
+      lines: backup === null ? [primary.line] : [primary.line, backup.line],
+      state_dir: config.stateDir,
+      warnings,
+    })
+    return EXIT.done
+  }
+  try {
+    await prepareStateDir(config.stateDir)
+    const contracts = await contractsOf(options.contracts ?? config.catalogue.file)
+    if (isKilled(await readLatches(config.stateDir))) throw killed()
+    const { logger, close } = openLog({
+      name: 'full-feed-subscription',
+      stateDir: config.stateDir,
+      fileLevel: shared.verbose ? 'debug' : config.logs.level,
+      stderrLevel: shared.verbose ? 'debug' : shared.quiet ? 'error' : config.logs.level,
+      totalBytesMax: config.logs.maxBytes,
+      retentionDays: config.logs.retentionDays,
+    })
+    const log: Log = (level, message, details) => logger[level](details ?? {}, message)
+    const signals = listenForSignals(log)
+    try {
+      const end = await runDaemon({
+        config,
+        version: VERSION,
+        packageDir: packageDir(),
+        host: hostname(),
+        clock: systemClock,
+        notifier: createNotifier(env, (message) => log('warn', message)),
+        log,
+        contracts,
+        cold: options.cold,
+        untilEnd: options.untilEnd,
+        configWarnings: warnings,
+        stop: signals.stop,
+        cut: signals.cut,
+        started: ({ metricsPort }) =>
+          log(
+            'info',
+            `version ${VERSION}, profile ${config.profile}, adapter ${config.feed.adapter}, metrics on port ${metricsPort}`,
+          ),
+      })
+      return reportEnd(shared, end)
+    } finally {
+      signals.forget()
+      close()
+    }
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    return refuse(shared, [problemOf(error)], exitCodeOf(error.kind))
+  }
+}
+
+function flagsOf(options: RunOptions) {
+  return {
+    SUBSCRIBE_BATCH_SIZE: options.batchSize,
+    SUBSCRIBE_RATE_LIMIT_MAX_REQUESTS: options.rateLimitMax,
+    SUBSCRIBE_RATE_LIMIT_WINDOW_SECONDS: options.rateLimitWindow,
+    SUBSCRIBE_MAX_RETRIES: options.maxRetries,
+    SUBSCRIBE_RETRY_DELAY_SECONDS: options.retryDelay,
+    CONTRACTS_INCLUDE: options.include,
+    CONTRACTS_EXCLUDE: options.exclude,
+    CONTRACTS_LIMIT: options.limit,
+    METRICS_HOST: options.metricsHost,
+    METRICS_PORT: options.metricsPort,
+  }
+}
+
+async function contractsOf(file: string | null): Promise<readonly { symbol: string; exchange: string }[] | null> {
+  if (file === null) return null
+  const { contracts } = await readCatalogue(file)
+  return contracts
+}
+
+function killed(): Failure {
+  return new Failure(
+    'killed',
+    'the kill latch is set, so the feed stays cut',
+    'Once it may run again: start-live-env status --clear-latch kill --reason TEXT.',
+  )
+}
+
+function exitCodeOf(kind: string): number {
+  if (kind === 'daemon-running') return EXIT.locked
+  if (kind === 'killed') return EXIT.refused
+  return EXIT.configuration
+}
+
+/** The first SIGTERM or SIGINT drains, the second cuts. */
+function listenForSignals(log: Log) {
+  const stop = new AbortController()
+  const cut = new AbortController()
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (!stop.signal.aborted) {
+      log('info', `${signal}: stopping in order; a second signal cuts`)
+      stop.abort()
+    } else {
+      log('warn', `${signal} again: leaving at once`)
+      cut.abort()
+    }
+  }
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+  return {
+    stop: stop.signal,
+    cut: cut.signal,
+    forget() {
+      process.off('SIGTERM', onSignal)
+      process.off('SIGINT', onSignal)
+    },
+  }
+}
+
+function reportEnd(shared: SharedOptions, end: DaemonEnd): number {
+  print(shared, {
+    command: 'run',
+    outcome: end.kind,
+    exit_code: 0,
+    ...(end.kind === 'stopped' ? { reason: end.reason } : { accepted: end.accepted }),
+  })
+  return EXIT.done
+}
+
+function refuse(shared: SharedOptions, problems: readonly Problem[], exitCode: number): number {
+  for (const { name, message, remedy } of problems) process.stderr.write(`${name}: ${message}\n  -> ${remedy}\n`)
+  if (shared.json) print(shared, { command: 'run', outcome: 'refused', exit_code: exitCode, problems })
+  return exitCode
+}
+
+function print(shared: SharedOptions, report: object): void {
+  if (shared.json || !process.stdout.isTTY) {
+    process.stdout.write(`${JSON.stringify({ schema: 'feed-supervisor/run/1', ...report })}\n`)
+  }
+}

@@ -1,0 +1,267 @@
+/** What the control socket answers: questions about the feed, and the few orders that an operator may give a running daemon. */
+import type { ControlAnswer, ControlRoute, ControlRoutes } from '#adapters/control/control-server.ts'
+import { readJournal, type WriteNotifier } from '#adapters/journal/journal-reader.ts'
+import { decodeTick } from '#adapters/journal/journal-tick.ts'
+import { contractFilter } from '#domain/contract-filter.ts'
+import type { FailoverCommand } from '#domain/failover.ts'
+import { FAILOVER_SENTENCES, type FailoverReason } from '#domain/failover-reason.ts'
+import { Failure } from '#domain/failure.ts'
+import { formatVtSymbol } from '#domain/instrument.ts'
+import { isoShanghai } from '#domain/iso-time.ts'
+import { LINES, type Line } from '#domain/line.ts'
+import { Subscription } from '#domain/subscription-book.ts'
+import { feedStatus, linesOf, type StatusParts } from './feed-status.ts'
+import { healthReport } from './health-report.ts'
+
+export interface RouteParts extends StatusParts {
+  journalDirectory: string
+  journalNotifier: WriteNotifier
+  /** Begins an orderly end; returns at once. */
+  shutdown(reason: string): void
+  /** Makes the kill latch durable before the lines are cut. */
+  latchKill(reason: string): Promise<void>
+  audit(event: string, details: Record<string, unknown>): void
+}
+
+const SYMBOLS_MAX = 50_000
+const REASON_MAX = 500
+
+export function controlRoutes(parts: RouteParts): ControlRoutes {
+  const routes: [string, ControlRoute][] = [
+    ['GET /v1/status', async () => json(feedStatus(parts))],
+    ['GET /v1/health', async ({ query }) => json(healthReport(parts, parseHealthQuestion(query)))],
+    ['GET /v1/subscriptions', async () => json(subscriptions(parts))],
+    ['GET /v1/ticks', async ({ query }) => ticks(parts, query.get('pattern') ?? '*')],
+    ['POST /v1/subscribe', async ({ body }) => json(subscribe(parts, parseSubscribeOrder(body)))],
+    ['POST /v1/serving-line', async ({ body }) => json(await changeServingLine(parts, parseServingOrder(body)))],
+    [
+      'POST /v1/shutdown',
+      async ({ body }) => {
+        const reason = textField(body, 'reason') ?? 'asked over the control socket'
+        parts.shutdown(reason.slice(0, REASON_MAX))
+        return json({ stopping: true, pid: process.pid })
+      },
+    ],
+  ]
+  return new Map(routes)
+}
+
+function json(body: unknown): ControlAnswer {
+  return { kind: 'json', status: 200, body }
+}
+
+function parseHealthQuestion(query: URLSearchParams) {
+  const number = (name: string, factor: number) => {
+    const text = query.get(name)
+    if (text === null) return undefined
+    const value = Number(text)
+    if (!Number.isFinite(value) || value < 0) {
+      throw new Failure('bad-request', `${name} is not a number of at least 0`, `Give ${name} as a plain number.`)
+    }
+    return value * factor
+  }
+  const coverageThreshold = number('coverage_threshold', 1)
+  const lagWarningMs = number('lag_warning', 1_000)
+  const lagCriticalMs = number('lag_critical', 1_000)
+  return {
+    mode: query.get('mode') ?? 'dry-run',
+    thresholds: {
+      ...(coverageThreshold !== undefined && { coverageThreshold }),
+      ...(lagWarningMs !== undefined && { lagWarningMs }),
+      ...(lagCriticalMs !== undefined && { lagCriticalMs }),
+    },
+  }
+}
+
+function subscriptions(parts: RouteParts) {
+  const nowMs = parts.clock.monotonicMs()
+  const wallMs = parts.clock.wallMs()
+  const rows = []
+  for (let slot = 0; slot < parts.table.count; slot++) {
+    const states = linesOf(parts.sessions).map((session) => [session, session.book.state(slot)] as const)
+    const listed = states.filter(([, state]) => state !== Subscription.unlisted)
+    if (listed.length === 0) continue
+    const { symbol, exchange } = parts.table.name(slot)
+    const lastMs = Math.max(...parts.path.lines.map((line) => line.lastLiveMs[slot] ?? 0))
+    rows.push({
+      symbol,
+      exchange,
+      lines: Object.fromEntries(listed.map(([session, state]) => [session.line, SUBSCRIPTION_WORDS[state]])),
+      refused: listed.some(([, state]) => state === Subscription.refused),
+      last_tick_at: lastMs === 0 ? null : isoShanghai(wallMs - (nowMs - lastMs)),
+    })
+  }
+  return { subscriptions: rows, generated_at: isoShanghai(wallMs) }
+}
+
+const SUBSCRIPTION_WORDS = ['unlisted', 'wanted', 'requested', 'subscribed', 'refused'] as const
+
+/** Live ticks as NDJSON from now on, read from the journal, so that a slow reader costs nobody anything. */
+function ticks(parts: RouteParts, pattern: string): ControlAnswer {
+  const wanted = contractFilter({ include: [pattern], exclude: [] })
+  return {
+    kind: 'lines',
+    async *lines(signal) {
+      const blocks = readJournal({
+        directory: parts.journalDirectory,
+        from: parts.journal.lastSequence + 1,
+        onProblem: () => undefined,
+        follow: signal,
+        notifier: parts.journalNotifier,
+      })
+      for await (const block of blocks) {
+        let text = ''
+        for (let i = 0; i < block.count; i++) {
+          const tick = decodeTick(block, i)
+          if (wanted(tick)) text += `${JSON.stringify(tick)}\n`
+        }
+        if (text !== '') yield text
+      }
+    },
+  }
+}
+
+interface SubscribeOrder {
+  symbols: readonly string[] | null
+  line: Line | null
+  only: 'missing' | 'stalled' | null
+}
+
+function parseSubscribeOrder(body: unknown): SubscribeOrder {
+  const symbols = field(body, 'symbols')
+  const isList = Array.isArray(symbols) && symbols.every((each) => typeof each === 'string')
+  if (symbols !== undefined && !isList) {
+    throw new Failure('bad-request', 'symbols is not a list of texts', 'Send {"symbols": ["rb2605.SHFE"]}.')
+  }
+  if (isList && symbols.length > SYMBOLS_MAX) {
+    throw new Failure('bad-request', `more than ${SYMBOLS_MAX} symbols at once`, 'Send them in several requests.')
+  }
+  const only = textField(body, 'only')
+  if (only !== null && only !== 'missing' && only !== 'stalled') {
+    throw new Failure('bad-request', `only is ${JSON.stringify(only)}`, 'Use "missing" or "stalled".')
+  }
+  return { symbols: isList ? symbols : null, line: lineField(body), only }
+}
+
+function subscribe(parts: RouteParts, order: SubscribeOrder) {
+  const sessions = linesOf(parts.sessions).filter(({ line }) => order.line === null || order.line === line)
+  const rejected: { symbol: string; reason: string }[] = []
+  const accepted = new Set<number>()
+  let slots: number[] | null = null
+  if (order.symbols !== null) {
+    slots = []
+    for (const symbol of order.symbols) {
+      const slot = parts.table.slotOf(symbol) ?? parts.table.slotOf(symbol.replace(/\.[A-Z]+$/, ''))
+      if (slot === undefined) rejected.push({ symbol, reason: 'not on the contract list' })
+      else slots.push(slot)
+    }
+  }
+  for (const session of sessions) {
+    const wanted = (slots ?? session.book.slotsIn(Subscription.requested).concat(missingSlots(session.book))).filter(
+      (slot) => session.book.state(slot) !== Subscription.unlisted,
+    )
+    session.subscribeAgain(wanted)
+    for (const slot of wanted) accepted.add(slot)
+  }
+  parts.audit('subscribe', { accepted: accepted.size, rejected: rejected.length, line: order.line ?? 'both' })
+  return {
+    accepted: [...accepted].map((slot) => {
+      const { symbol, exchange } = parts.table.name(slot)
+      return formatVtSymbol(symbol, exchange)
+    }),
+    rejected,
+    batches: Math.ceil(accepted.size / 500),
+  }
+}
+
+function missingSlots(book: { slotsIn(state: Subscription): number[] }): number[] {
+  return book.slotsIn(Subscription.wanted)
+}
+
+type ServingCommand = 'failover' | 'failback' | 'pause' | 'resume' | 'kill'
+interface ServingOrder {
+  command: ServingCommand
+  line: Line | null
+  reason: string
+}
+
+function parseServingOrder(body: unknown): ServingOrder {
+  const command = textField(body, 'command')
+  switch (command) {
+    case 'failover':
+    case 'failback':
+    case 'pause':
+    case 'resume':
+    case 'kill':
+      return { command, line: lineField(body), reason: (textField(body, 'reason') ?? '').slice(0, REASON_MAX) }
+    default:
+      throw new Failure(
+        'bad-request',
+        `command is ${JSON.stringify(command)}`,
+        'Use failover, failback, pause, resume or kill.',
+      )
+  }
+}
+
+const REFUSING: ReadonlySet<FailoverReason> = new Set(['target-not-configured', 'target-cannot-serve'])
+/** A switch is reported when the new line has ticked; in a quiet market the answer comes without that figure. */
+const FIRST_TICK_WAIT_MS = 3_000
+
+async function changeServingLine(parts: RouteParts, order: ServingOrder) {
+  const { supervisor } = parts
+  if (order.command === 'kill') await parts.latchKill(order.reason)
+  const step = supervisor.round(commandOf(order, supervisor.serving, supervisor.state.home))
+  parts.audit(order.command, {
+    reason: order.reason,
+    outcome: step.reason,
+    serving_line: step.serve,
+    epoch: supervisor.epoch,
+  })
+  if (REFUSING.has(step.reason)) {
+    throw new Failure(
+      step.reason,
+      FAILOVER_SENTENCES[step.reason],
+      'Look at start-live-env status: the other line must be logged in and subscribed before it can serve.',
+    )
+  }
+  await supervisor.settled()
+  if (step.epochBump) await supervisor.measured(FIRST_TICK_WAIT_MS)
+  return {
+    failover: step.epochBump ? supervisor.lastFailover : null,
+    serving_line: supervisor.serving,
+    epoch: supervisor.epoch,
+    reason: step.reason,
+    detail: FAILOVER_SENTENCES[step.reason],
+  }
+}
+
+function commandOf(order: ServingOrder, serving: Line, home: Line): FailoverCommand {
+  switch (order.command) {
+    case 'pause':
+    case 'resume':
+    case 'kill':
+      return order.command
+    case 'failover':
+      return `serve-${order.line ?? (serving === 'primary' ? 'backup' : 'primary')}`
+    case 'failback':
+      return `serve-${order.line ?? (serving === home ? 'primary' : home)}`
+  }
+}
+
+function field(body: unknown, name: string): unknown {
+  return typeof body === 'object' && body !== null ? Reflect.get(body, name) : undefined
+}
+
+function textField(body: unknown, name: string): string | null {
+  const value = field(body, name)
+  return typeof value === 'string' ? value : null
+}
+
+function lineField(body: unknown): Line | null {
+  const value = textField(body, 'line')
+  if (value === null) return null
+  const line = LINES.find((each) => each === value)
+  if (line === undefined)
+    throw new Failure('bad-request', `line is ${JSON.stringify(value)}`, 'Use "primary" or "backup".')
+  return line
+}

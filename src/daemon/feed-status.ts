@@ -1,0 +1,243 @@
+/** What the daemon knows, in the shape that operators and commands read: see `#domain/status.ts`. Reads counters; changes nothing. */
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import type { Clock } from '#clock.ts'
+import { OUTCOME_NAMES } from '#domain/arbitration.ts'
+import { FAILOVER_SENTENCES } from '#domain/failover-reason.ts'
+import { EXCHANGES, formatVtSymbol } from '#domain/instrument.ts'
+import type { InstrumentTable } from '#domain/instrument-table.ts'
+import type { RecentHistogram } from '#domain/interval-histogram.ts'
+import { isoShanghai } from '#domain/iso-time.ts'
+import { LINES, type Line } from '#domain/line.ts'
+import { PULSE_SENTENCES } from '#domain/liveness.ts'
+import type { MarketCalendar } from '#domain/session-calendar.ts'
+import type { ExchangeCoverage, FeedStatus, LineStatus, TickTotals } from '#domain/status.ts'
+import { Subscription } from '#domain/subscription-book.ts'
+import type { FeedSupervisor } from './feed-supervisor.ts'
+import type { LineSession } from './line-session.ts'
+import type { MarketClock } from './market-clock.ts'
+import type { TickPath } from './tick-path.ts'
+
+export interface StatusParts {
+  supervisor: FeedSupervisor
+  sessions: Readonly<Record<Line, LineSession | null>>
+  path: TickPath
+  table: InstrumentTable
+  calendar: MarketCalendar
+  marketClock: MarketClock
+  clock: Clock
+  latency: RecentHistogram
+  throughput: Throughput
+  journal: JournalFacts
+  coverageThreshold: number
+  identity: {
+    profile: string
+    adapter: string
+    version: string
+    configFingerprint: string
+    startedAtMs: number
+    startedMonotonicMs: number
+  }
+  warnings(): string[]
+}
+
+/** The journal's counters, read when asked. */
+export interface JournalFacts {
+  readonly records: number
+  readonly bytesWritten: number
+  readonly lastSequence: number
+  readonly syncedSequence: number
+  readonly lost: number
+  readonly state: 'writing' | 'failing'
+  readonly recovery: string | null
+}
+
+/** Accepted ticks per second over the last whole seconds. */
+export class Throughput {
+  #beforeCount = 0
+  #beforeMs = 0
+  perSecond = 0
+
+  sample(accepted: number, nowMs: number): void {
+    if (nowMs - this.#beforeMs < 1_000) return
+    if (this.#beforeMs > 0) this.perSecond = ((accepted - this.#beforeCount) * 1_000) / (nowMs - this.#beforeMs)
+    this.#beforeCount = accepted
+    this.#beforeMs = nowMs
+  }
+}
+
+export function feedStatus(parts: StatusParts): FeedStatus {
+  const { supervisor, sessions, path, calendar, marketClock, clock, journal, identity } = parts
+  const nowMs = clock.monotonicMs()
+  const marketMs = marketClock.nowMs()
+  const serving = sessions[supervisor.serving]
+  const ready = readiness(parts)
+  const { step, automation } = { step: supervisor.lastStep, automation: supervisor.state.automation }
+  return {
+    schema: 'feed-supervisor/status/1',
+    pid: process.pid,
+    host: hostname(),
+    version: identity.version,
+    profile: identity.profile,
+    adapter: identity.adapter,
+    window: calendar.windowAt(marketMs).window,
+    trading_day: String(supervisor.tradingDay),
+    session_state: calendar.marketState(marketMs),
+    market_time: isoShanghai(marketMs),
+    serving_line: supervisor.serving,
+    epoch: supervisor.epoch,
+    feed_state: supervisor.feedState,
+    ready: ready.ready,
+    ready_detail: ready.detail,
+    started_at: isoShanghai(identity.startedAtMs),
+    uptime_ms: Math.round(nowMs - identity.startedMonotonicMs),
+    coverage_ratio: ratio(serving?.book.subscribed ?? 0, serving?.book.expected ?? 0),
+    tick_coverage_ratio: ratio(path.tickedCount, serving?.book.expected ?? 0),
+    expected_total: serving?.book.expected ?? 0,
+    subscribed_total: serving?.book.subscribed ?? 0,
+    ticked_total: path.tickedCount,
+    refused_contracts: refusedContracts(parts, serving),
+    exchanges: exchangeCoverage(parts, serving, marketMs),
+    lines: {
+      primary: lineStatus(parts, sessions.primary, nowMs),
+      backup: sessions.backup === null ? null : lineStatus(parts, sessions.backup, nowMs),
+    },
+    ticks: tickTotals(path),
+    throughput_mps: Math.round(parts.throughput.perSecond),
+    latency_ms_p99: parts.latency.quantileMs(0.99, nowMs),
+    rss_bytes: residentBytes(),
+    journal: {
+      records: journal.records,
+      bytes: journal.bytesWritten,
+      last_sequence: journal.lastSequence,
+      synced_sequence: journal.syncedSequence,
+      lost: journal.lost + path.refusedByLog,
+      state: journal.state,
+      recovery: journal.recovery,
+    },
+    bus: { kind: 'none', backlog: 0, connected: false },
+    failover: {
+      automatic: automation.kind === 'automatic',
+      state: supervisor.state.phase.kind,
+      detail: step === null ? 'starting' : FAILOVER_SENTENCES[step.reason],
+      last: supervisor.lastFailover,
+    },
+    config_fingerprint: identity.configFingerprint,
+    warnings: parts.warnings(),
+  }
+}
+
+/** READY is coverage: what is missing otherwise. Refused contracts are listed, not waited for. */
+export function readiness(parts: StatusParts): { ready: boolean; detail: string } {
+  const serving = parts.sessions[parts.supervisor.serving]
+  if (serving === null) return { ready: false, detail: 'no line is configured' }
+  if (parts.journal.state === 'failing') return { ready: false, detail: 'the journal cannot be written' }
+  const { expected, subscribed, refused } = serving.book
+  if (expected === 0) return { ready: false, detail: `${serving.line}: ${serving.detail}` }
+  if (!serving.loggedIn) return { ready: false, detail: `${serving.line}: ${serving.detail}` }
+  const reachable = expected - refused
+  if (subscribed >= expected * parts.coverageThreshold || (reachable > 0 && subscribed === reachable)) {
+    return { ready: true, detail: 'ready' }
+  }
+  return { ready: false, detail: `${serving.line}: subscribed ${subscribed} of ${expected}` }
+}
+
+function lineStatus(parts: StatusParts, session: LineSession | null, nowMs: number): LineStatus {
+  if (session === null) return ABSENT_LINE
+  const ticks = parts.path.lines[session.index]
+  const pulse = parts.supervisor.pulses[session.line]
+  const { lastTickMs } = ticks.market
+  return {
+    state: session.state,
+    detail: session.detail,
+    bridge_pid: session.bridgePid,
+    connected: session.connected,
+    logged_in: session.loggedIn,
+    expected: session.book.expected,
+    subscribed: session.book.subscribed,
+    refused: session.book.refused,
+    pulse: pulse?.pulse ?? 'yellow',
+    pulse_reason: pulse === null ? 'The line has not been looked at yet.' : PULSE_SENTENCES[pulse.reason],
+    last_tick_age_ms: lastTickMs === 0 ? null : Math.round(nowMs - lastTickMs),
+    account: session.adapter.account,
+    front: session.adapter.front,
+    first_arrivals: ticks.firstArrivals,
+    rate_limit_hits: session.rateLimitHits,
+    login_attempts: session.loginOutcomes.granted,
+    disconnects: [...session.disconnects.values()].reduce((sum, count) => sum + count, 0),
+  }
+}
+
+const ABSENT_LINE: LineStatus = {
+  state: 'off',
+  detail: 'not configured',
+  bridge_pid: null,
+  connected: false,
+  logged_in: false,
+  expected: 0,
+  subscribed: 0,
+  refused: 0,
+  pulse: 'red',
+  pulse_reason: 'The line is not configured.',
+  last_tick_age_ms: null,
+  account: null,
+  front: null,
+  first_arrivals: 0,
+  rate_limit_hits: 0,
+  login_attempts: 0,
+  disconnects: 0,
+}
+
+export function tickTotals(path: TickPath): TickTotals {
+  const totals: TickTotals = { accepted: 0, duplicate: 0, stale: 0, invalid: 0, off_session: 0 }
+  for (const line of path.lines) {
+    OUTCOME_NAMES.forEach((name, i) => {
+      totals[name] += line.outcomes[i] ?? 0
+    })
+  }
+  return totals
+}
+
+function exchangeCoverage(parts: StatusParts, serving: LineSession | null, marketMs: number): ExchangeCoverage[] {
+  const rows = new Map(
+    EXCHANGES.map((exchange) => [exchange as string, { exchange, expected: 0, subscribed: 0, refused: 0, ticked: 0 }]),
+  )
+  if (serving === null) return []
+  for (let slot = 0; slot < parts.table.count; slot++) {
+    const state = serving.book.state(slot)
+    const row = state === Subscription.unlisted ? undefined : rows.get(parts.table.name(slot).exchange)
+    if (row === undefined) continue
+    row.expected++
+    if (state === Subscription.subscribed) row.subscribed++
+    if (state === Subscription.refused) row.refused++
+    if (parts.path.ticked[slot] === 1) row.ticked++
+  }
+  return [...rows.values()]
+    .filter((row) => row.expected > 0)
+    .map((row) => ({ ...row, session_state: parts.calendar.exchangeState(row.exchange, marketMs) }))
+}
+
+const REFUSED_SHOWN_MAX = 200
+
+function refusedContracts(parts: StatusParts, serving: LineSession | null): string[] {
+  const slots = serving?.book.slotsIn(Subscription.refused) ?? []
+  return slots.slice(0, REFUSED_SHOWN_MAX).map((slot) => {
+    const { symbol, exchange } = parts.table.name(slot)
+    return formatVtSymbol(symbol, exchange)
+  })
+}
+
+/** Null evidence is no coverage: an empty list is never 100 %. */
+function ratio(part: number, whole: number): number {
+  return whole === 0 ? 0 : Math.min(1, part / whole)
+}
+
+/** `process.memoryUsage()` walks the heap; the kernel's page count is there for the reading. */
+function residentBytes(): number {
+  const [, pages = '0'] = readFileSync('/proc/self/statm', 'utf8').split(' ')
+  return Number(pages) * 4096
+}
+
+export function linesOf(sessions: Readonly<Record<Line, LineSession | null>>): LineSession[] {
+  return LINES.map((line) => sessions[line]).filter((session) => session !== null)
+}

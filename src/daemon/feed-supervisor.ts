@@ -1,0 +1,320 @@
+/**
+ * Looks at both lines several times a second and whenever one of them changes, lets the failover machine decide, and performs what it
+ * decided: serving line, epoch, standby levels, second chances for a line that went mute. Ticks do not pass through here.
+ */
+
+import type { EpochFile } from '#adapters/state/epoch-file.ts'
+import { type Clock, sleep } from '#clock.ts'
+import {
+  type FailoverCommand,
+  type FailoverPolicy,
+  type FailoverState,
+  type FailoverStep,
+  failoverStep,
+  startFailover,
+} from '#domain/failover.ts'
+import { FAILOVER_SENTENCES } from '#domain/failover-reason.ts'
+import { isoShanghai } from '#domain/iso-time.ts'
+import { LINES, type Line, lineIndex } from '#domain/line.ts'
+import type { LineView, Readiness } from '#domain/line-fitness.ts'
+import { type LivenessPolicy, measurePulse, PULSE_SENTENCES, type PulseReading } from '#domain/liveness.ts'
+import type { MarketCalendar } from '#domain/session-calendar.ts'
+import { linesWanted, type StandbyMode } from '#domain/standby.ts'
+import type { FailoverRecord, FeedState } from '#domain/status.ts'
+import { Subscription } from '#domain/subscription-book.ts'
+import { coverageOf, type EvidenceKeeper } from './line-evidence.ts'
+import type { LineSession } from './line-session.ts'
+import type { MarketClock } from './market-clock.ts'
+import type { TickPath } from './tick-path.ts'
+
+export interface SupervisorParts {
+  sessions: Readonly<Record<Line, LineSession | null>>
+  path: TickPath
+  evidence: EvidenceKeeper
+  calendar: MarketCalendar
+  marketClock: MarketClock
+  clock: Clock
+  epochFile: EpochFile
+  liveness: LivenessPolicy
+  failover: FailoverPolicy
+  standbyMode: StandbyMode
+  firstTickMs: number
+  home: Line
+  automatic: boolean
+  linesShareFront: boolean
+  /** News that the journal did not take, ever. */
+  lost(): number
+  log(level: 'info' | 'warn', message: string, details?: Record<string, unknown>): void
+  tradingDayChanged(tradingDay: number): void
+  /** The feed state that consumers are told, or the epoch, changed. */
+  published(change: FeedChange): void
+  /** Something the daemon must not survive: an epoch that can't be made durable. */
+  fatal(error: unknown): void
+}
+
+export interface FeedChange {
+  epoch: number
+  servingLine: Line
+  feedState: FeedState
+  sinceMs: number
+  step: FailoverStep
+}
+
+/** A switch that is being measured until the new line has ticked and is covered, or until the deadline. */
+interface OpenRecord {
+  record: FailoverRecord
+  decidedAtMs: number
+  lostBefore: number
+}
+
+/** A line that stays mute is given up and dialled again after this long, and not again before the second has passed. */
+const MUTE_PATIENCE_MS = 10_000
+const SECOND_CHANCE_EVERY_MS = 60_000
+const RECORD_DEADLINE_MS = 30_000
+
+export class FeedSupervisor {
+  state: FailoverState
+  feedState: FeedState = 'GAP'
+  feedStateSinceMs: number
+  lastStep: FailoverStep | null = null
+  lastFailover: FailoverRecord | null = null
+  epoch = 0
+  tradingDay: number
+  readonly pulses: Record<Line, PulseReading | null> = { primary: null, backup: null }
+  /** Switches by `from to reason`, for the metrics. */
+  readonly failovers = new Map<string, { from: Line; to: Line; reason: string; count: number }>()
+  readonly #parts: SupervisorParts
+  #open: OpenRecord | null = null
+  #epochWrites: Promise<void> = Promise.resolve()
+  readonly #redSinceMs: Record<Line, number | null> = { primary: null, backup: null }
+  readonly #secondChanceMs: Record<Line, number> = { primary: 0, backup: 0 }
+
+  constructor(parts: SupervisorParts) {
+    this.#parts = parts
+    const nowMs = parts.clock.monotonicMs()
+    this.state = startFailover({ serving: parts.home, paused: !parts.automatic, nowMs })
+    this.feedStateSinceMs = nowMs
+    this.tradingDay = parts.calendar.tradingDayOf(parts.marketClock.nowMs())
+  }
+
+  get serving(): Line {
+    return this.state.serving
+  }
+
+  /** Makes the first epoch of this life durable. Call before any line is started. */
+  async begin(lastEpochInUse: number): Promise<void> {
+    this.epoch = lastEpochInUse + 1
+    await this.#parts.epochFile.write(this.epoch)
+    this.#parts.path.epoch = this.epoch
+  }
+
+  /** One round: collect, decide, perform. Returns the step, for the operator whose command it carried. */
+  round(command: FailoverCommand | null = null): FailoverStep {
+    const { clock, marketClock, path, evidence, sessions, failover } = this.#parts
+    const nowMs = clock.monotonicMs()
+    const marketMs = marketClock.nowMs()
+    evidence.update(nowMs, marketMs)
+    this.#watchTradingDay(marketMs)
+    const views = { primary: this.#view('primary', nowMs), backup: this.#view('backup', nowMs) }
+    path.alone = LINES.filter((line) => sessions[line]?.state === 'streaming').length < 2
+
+    const marketState = this.#parts.calendar.marketState(marketMs)
+    const step = failoverStep(
+      this.state,
+      {
+        lines: views,
+        marketIsOpen: marketState === 'open' || marketState === 'auction',
+        linesShareFront: this.#parts.linesShareFront,
+        lastTickMs: path.lastAcceptedMs === 0 ? null : path.lastAcceptedMs,
+        command,
+        nowMs,
+      },
+      failover,
+    )
+    this.#perform(step, nowMs)
+    this.#measureSwitch(nowMs)
+    for (const line of LINES) this.#giveSecondChance(line, nowMs)
+    return step
+  }
+
+  /** Resolves when the switch that is under way is measured, or after `timeoutMs`. */
+  async measured(timeoutMs: number): Promise<void> {
+    const { clock } = this.#parts
+    const deadlineMs = clock.monotonicMs() + timeoutMs
+    const record = this.#open?.record
+    while (record?.first_tick_ms === null && clock.monotonicMs() < deadlineMs) await sleep(20)
+  }
+
+  /** Resolves when every epoch decided so far is on disk. */
+  async settled(): Promise<void> {
+    await this.#epochWrites
+  }
+
+  #view(line: Line, nowMs: number): LineView | null {
+    const session = this.#parts.sessions[line]
+    if (session === null) return null
+    const reading = measurePulse(this.#parts.evidence.evidenceOf(session, nowMs), this.#parts.liveness, nowMs)
+    const before = this.pulses[line]
+    if (before?.reason !== reading.reason) {
+      this.#parts.log(
+        reading.pulse === 'red' ? 'warn' : 'info',
+        `${line} is ${reading.pulse}: ${PULSE_SENTENCES[reading.reason]}`,
+      )
+    }
+    this.pulses[line] = reading
+    return { ...reading, readiness: this.#readiness(session) }
+  }
+
+  #readiness(session: LineSession): Readiness {
+    if (session.wanted !== 'streaming') {
+      const standsBy = session.state === 'off' || session.state === 'logged-in'
+      return standsBy ? 'can-be-raised' : 'unable'
+    }
+    if (!session.loggedIn) return 'unable'
+    const coverage = coverageOf(session)
+    return coverage !== null && coverage >= this.#parts.liveness.coverageThreshold ? 'ready' : 'unable'
+  }
+
+  #perform(step: FailoverStep, nowMs: number): void {
+    const from = this.state.serving
+    this.state = step.state
+    this.lastStep = step
+    if (step.changed) {
+      const cause = step.cause === null ? '' : ` ${PULSE_SENTENCES[step.cause]}`
+      this.#parts.log(step.epochBump ? 'warn' : 'info', `${FAILOVER_SENTENCES[step.reason]}${cause}`, {
+        reason: step.reason,
+        serving_line: step.serve,
+        feed_state: step.feedState,
+      })
+    }
+    const feedStateChanged = step.feedState !== this.feedState
+    if (feedStateChanged) {
+      this.feedState = step.feedState
+      this.feedStateSinceMs = nowMs
+    }
+    if (step.epochBump) this.#recordSwitch(from, step, nowMs)
+    if (step.epochBump) this.#bumpEpoch(step)
+    else if (feedStateChanged) this.#publish(step)
+    this.#raiseAndRest()
+  }
+
+  #bumpEpoch(step: FailoverStep): void {
+    const epoch = ++this.epoch
+    // Durable before any tick carries it, so that it can't be used twice after a crash.
+    this.#epochWrites = this.#epochWrites
+      .then(() => this.#parts.epochFile.write(epoch))
+      .then(() => {
+        this.#parts.path.epoch = epoch
+        this.#publish(step)
+      })
+      .catch((error: unknown) => this.#parts.fatal(error))
+  }
+
+  #publish(step: FailoverStep): void {
+    this.#parts.published({
+      epoch: this.epoch,
+      servingLine: this.state.serving,
+      feedState: this.feedState,
+      sinceMs: this.feedStateSinceMs,
+      step,
+    })
+  }
+
+  #raiseAndRest(): void {
+    const wanted = linesWanted(this.state, this.#parts.standbyMode)
+    for (const line of LINES) this.#parts.sessions[line]?.want(wanted[line])
+  }
+
+  #recordSwitch(from: Line, step: FailoverStep, nowMs: number): void {
+    const { path } = this.#parts
+    const to = step.serve
+    const key = `${from} ${to} ${step.reason}`
+    const known = this.failovers.get(key) ?? { from, to, reason: step.reason, count: 0 }
+    this.failovers.set(key, { ...known, count: known.count + 1 })
+    const lastTickMs = path.lines[lineIndex(from)].market.lastTickMs
+    const redSinceMs = this.#redSinceMs[from]
+    const record: FailoverRecord = {
+      at: isoShanghai(this.#parts.marketClock.nowMs()),
+      from,
+      to,
+      reason: step.reason,
+      detect_ms: lastTickMs === 0 ? null : nowMs - lastTickMs,
+      decide_ms: redSinceMs === null ? 0 : nowMs - redSinceMs,
+      first_tick_ms: null,
+      coverage_restored_ms: null,
+      gap_ms: null,
+      lost: null,
+      duplicates: null,
+    }
+    path.watchGap()
+    this.lastFailover = record
+    this.#open = { record, decidedAtMs: nowMs, lostBefore: this.#parts.lost() }
+  }
+
+  #measureSwitch(nowMs: number): void {
+    if (this.#open === null) return
+    const { record, decidedAtMs, lostBefore } = this.#open
+    const { path, sessions, liveness } = this.#parts
+    const target = path.lines[lineIndex(record.to)].market
+    if (record.first_tick_ms === null && target.lastTickMs >= decidedAtMs) {
+      record.first_tick_ms = target.lastTickMs - decidedAtMs
+    }
+    const session = sessions[record.to]
+    const coverage = session === null ? null : coverageOf(session)
+    if (record.coverage_restored_ms === null && coverage !== null && coverage >= liveness.coverageThreshold) {
+      record.coverage_restored_ms = nowMs - decidedAtMs
+    }
+    record.gap_ms = path.gapMs
+    record.lost = this.#parts.lost() - lostBefore
+    const isComplete = record.first_tick_ms !== null && record.coverage_restored_ms !== null
+    if ((isComplete && nowMs - decidedAtMs > 2_000) || nowMs - decidedAtMs > RECORD_DEADLINE_MS) this.#open = null
+  }
+
+  /**
+   * A line that is connected but brings nothing, or not enough, does not mend itself: its contracts are asked for again, and if that does
+   * not help it is dialled anew.
+   */
+  #giveSecondChance(line: Line, nowMs: number): void {
+    const session = this.#parts.sessions[line]
+    const pulse = this.pulses[line]
+    if (session === null || pulse === null || pulse.pulse !== 'red') {
+      this.#redSinceMs[line] = this.#firstTickIsOverdue(line, nowMs) ? (this.#redSinceMs[line] ?? nowMs) : null
+      if (session === null || this.#redSinceMs[line] === null) return
+    } else {
+      this.#redSinceMs[line] ??= nowMs
+    }
+    const redForMs = nowMs - (this.#redSinceMs[line] ?? nowMs)
+    const isUp = session.state === 'streaming' || session.state === 'subscribing'
+    if (!isUp || redForMs < MUTE_PATIENCE_MS || nowMs - this.#secondChanceMs[line] < SECOND_CHANCE_EVERY_MS) return
+    this.#secondChanceMs[line] = nowMs
+    if (pulse?.reason === 'exchange-mute' || pulse?.reason === 'coverage-low') {
+      const slots = session.book.slotsIn(Subscription.subscribed).concat(session.book.slotsIn(Subscription.requested))
+      this.#parts.log('warn', `${line}: asking for its ${slots.length} contracts again`)
+      session.subscribeAgain(slots)
+    } else if (pulse?.reason !== 'lagging' && pulse?.reason !== 'invalid-ticks') {
+      session.recycle('first-tick-timeout', `the line brings no ticks; dialling it again`)
+    }
+  }
+
+  /** Subscribed in an open market, and not one live tick since: worth a new login even without another line to compare with. */
+  #firstTickIsOverdue(line: Line, nowMs: number): boolean {
+    const session = this.#parts.sessions[line]
+    if (session === null || session.state !== 'streaming' || session.book.subscribed === 0) return false
+    const { lastTickMs } = this.#parts.path.lines[session.index].market
+    const { evidence, firstTickMs } = this.#parts
+    return (
+      lastTickMs < session.stateSinceMs &&
+      nowMs - session.stateSinceMs > firstTickMs &&
+      evidence.openForMs(nowMs) > firstTickMs
+    )
+  }
+
+  #watchTradingDay(marketMs: number): void {
+    const tradingDay = this.#parts.calendar.tradingDayOf(marketMs)
+    if (tradingDay === this.tradingDay) return
+    this.tradingDay = tradingDay
+    this.#parts.path.forgetTicked()
+    for (const line of LINES) this.#parts.sessions[line]?.forgetRefusals()
+    this.#parts.tradingDayChanged(tradingDay)
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * Turns what the sessions and the tick path count into the evidence that a pulse is measured from. Holds only what needs a memory: the
+ * last minute's counts, the usual gap between ticks of an exchange, and since when an exchange is in its session state.
+ */
+import { EXCHANGES } from '#domain/instrument.ts'
+import type { Line } from '#domain/line.ts'
+import type { ExchangeEvidence, LineEvidence, SilenceEvidence } from '#domain/liveness.ts'
+import type { MarketCalendar, SessionState } from '#domain/session-calendar.ts'
+import type { LineSession } from './line-session.ts'
+import type { LineTicks, Silence, TickPath } from './tick-path.ts'
+
+/** A minute in seconds, plus the second that is being counted. */
+const SAMPLES = 61
+/** Weight of the newest second in the usual tick rate: about half of it comes from the last 40 s. */
+const RATE_WEIGHT = 1 / 60
+
+interface ExchangeMemory {
+  state: SessionState
+  stateSinceMs: number
+  ticksBefore: number
+  /** Ticks per second of the exchange while open, both lines' best; 0 while unknown. */
+  rate: number
+}
+
+export class EvidenceKeeper {
+  readonly #path: TickPath
+  readonly #sessions: Readonly<Record<Line, LineSession | null>>
+  readonly #calendar: MarketCalendar
+  readonly #exchanges: ExchangeMemory[]
+  readonly #received = [new Float64Array(SAMPLES), new Float64Array(SAMPLES)] as const
+  readonly #invalid = [new Float64Array(SAMPLES), new Float64Array(SAMPLES)] as const
+  readonly #streamingSinceMs: (number | null)[] = [null, null]
+  #sample = 0
+  #sampledAtMs: number
+
+  constructor(parts: {
+    path: TickPath
+    sessions: Readonly<Record<Line, LineSession | null>>
+    calendar: MarketCalendar
+    nowMs: number
+    marketMs: number
+  }) {
+    this.#path = parts.path
+    this.#sessions = parts.sessions
+    this.#calendar = parts.calendar
+    this.#sampledAtMs = parts.nowMs
+    this.#exchanges = EXCHANGES.map((exchange) => ({
+      state: parts.calendar.exchangeState(exchange, parts.marketMs),
+      stateSinceMs: parts.nowMs,
+      ticksBefore: 0,
+      rate: 0,
+    }))
+  }
+
+  /** Once per round: session states, and once a second the samples. */
+  update(nowMs: number, marketMs: number): void {
+    EXCHANGES.forEach((exchange, i) => {
+      const memory = this.#exchanges[i]
+      const state = this.#calendar.exchangeState(exchange, marketMs)
+      if (memory === undefined || memory.state === state) return
+      memory.state = state
+      memory.stateSinceMs = nowMs
+      // What was owed before a break is not owed after it.
+      for (const line of this.#path.lines) line.exchanges[i]?.reset()
+      if (state === 'open') for (const line of this.#path.lines) line.market.reset()
+    })
+    for (const session of Object.values(this.#sessions)) {
+      if (session === null) continue
+      const isStreaming = session.state === 'streaming'
+      if (!isStreaming) this.#streamingSinceMs[session.index] = null
+      else this.#streamingSinceMs[session.index] ??= nowMs
+    }
+    if (nowMs - this.#sampledAtMs >= 1_000) this.#takeSample(nowMs)
+  }
+
+  /** How long any exchange has been in continuous trading; 0 when none is. */
+  openForMs(nowMs: number): number {
+    const open = this.#exchanges.filter(({ state }) => state === 'open')
+    return open.reduce((longest, { stateSinceMs }) => Math.max(longest, nowMs - stateSinceMs), 0)
+  }
+
+  evidenceOf(session: LineSession, nowMs: number): LineEvidence {
+    const { index } = session
+    const mine = this.#path.lines[index]
+    const other = this.#path.lines[index === 0 ? 1 : 0]
+    const otherSession = this.#sessions[session.line === 'primary' ? 'backup' : 'primary']
+    return {
+      state: session.state,
+      stateSinceMs: session.stateSinceMs,
+      wantedUp: session.wanted === 'streaming',
+      lastFrameMs: session.lastFrameMs,
+      streamingSinceMs: this.#streamingSinceMs[index] ?? null,
+      otherStreamingSinceMs: otherSession === null ? null : (this.#streamingSinceMs[otherSession.index] ?? null),
+      market: silenceEvidence(mine.market, other.market),
+      exchanges: EXCHANGES.map((exchange, i) => this.#exchangeEvidence(exchange, i, mine, other, nowMs)),
+      coverage: { own: coverageOf(session), other: otherSession === null ? null : coverageOf(otherSession) },
+      recent: { received: windowSum(this.#received[index]), invalid: windowSum(this.#invalid[index]) },
+      delayP95Ms: mine.behind.quantileMs(0.95, nowMs),
+      connectFailures: session.loggedIn ? 0 : session.connectFailures,
+      loginFailures: session.loginFailures,
+    }
+  }
+
+  #exchangeEvidence(exchange: string, i: number, mine: LineTicks, other: LineTicks, nowMs: number): ExchangeEvidence {
+    const memory = this.#exchanges[i]
+    const [silence, otherSilence] = [mine.exchanges[i], other.exchanges[i]]
+    const rate = memory?.rate ?? 0
+    return {
+      exchange,
+      sessionState: memory?.state ?? 'closed',
+      inStateForMs: nowMs - (memory?.stateSinceMs ?? nowMs),
+      expectedGapMs: rate > 0 ? 1_000 / rate : null,
+      ...(silence !== undefined && otherSilence !== undefined
+        ? silenceEvidence(silence, otherSilence)
+        : { thisLastTickMs: null, otherLastTickMs: null, unanswered: null }),
+    }
+  }
+
+  #takeSample(nowMs: number): void {
+    const seconds = (nowMs - this.#sampledAtMs) / 1_000
+    this.#sampledAtMs = nowMs
+    this.#sample = (this.#sample + 1) % SAMPLES
+    this.#path.lines.forEach((line, index) => {
+      const received = this.#received[index === 0 ? 0 : 1]
+      const invalid = this.#invalid[index === 0 ? 0 : 1]
+      received[this.#sample] = line.received
+      invalid[this.#sample] = line.outcomes[3] ?? 0
+    })
+    this.#exchanges.forEach((memory, i) => {
+      // The better of both lines, since one of them may be the one that is silent.
+      const ticks = Math.max(...this.#path.lines.map((line) => line.exchangeTicks[i] ?? 0))
+      const rate = Math.max(0, ticks - memory.ticksBefore) / seconds
+      memory.ticksBefore = ticks
+      // Silence teaches nothing about the usual rate: it is what the rate is to be compared with.
+      if (memory.state === 'open' && rate > 0) {
+        memory.rate = memory.rate === 0 ? rate : memory.rate + RATE_WEIGHT * (rate - memory.rate)
+      }
+    })
+  }
+}
+
+/** Subscribed share of the line's own list; null while it has none. */
+export function coverageOf(session: LineSession): number | null {
+  return session.book.expected === 0 ? null : session.book.subscribed / session.book.expected
+}
+
+function silenceEvidence(mine: Silence, other: Silence): SilenceEvidence {
+  return {
+    thisLastTickMs: mine.lastTickMs === 0 ? null : mine.lastTickMs,
+    otherLastTickMs: other.lastTickMs === 0 ? null : other.lastTickMs,
+    unanswered: mine.unanswered === 0 ? null : { ticks: mine.unanswered, sinceMs: mine.unansweredSinceMs },
+  }
+}
+
+/** Counts of a cumulative counter within the last minute: the newest sample minus the oldest one kept. */
+function windowSum(samples: Float64Array): number {
+  const newest = samples.reduce((most, sample) => Math.max(most, sample), 0)
+  const oldest = samples.reduce((least, sample) => Math.min(least, sample), Number.POSITIVE_INFINITY)
+  return newest - oldest
+}

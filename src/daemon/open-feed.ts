@@ -1,0 +1,119 @@
+/** From configuration to feed adapters, market calendar and market clock: which kind of feed this daemon holds, and whose time it keeps. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { FeedAdapter } from '#adapters/feeds/feed-adapter.ts'
+import { RecordedInstruments, readRecording } from '#adapters/feeds/replay/recording.ts'
+import { replayFeedAdapter } from '#adapters/feeds/replay/replay-feed-adapter.ts'
+import { parseScenario } from '#adapters/feeds/scenario.ts'
+import { type EmbeddedBridgeOptions, simFeedAdapter } from '#adapters/feeds/sim/sim-feed-adapter.ts'
+import type { Clock } from '#clock.ts'
+import type { Config, LineConfig } from '#config/config.ts'
+import { loadCalendar } from '#config/parse-calendar.ts'
+import { unreachable } from '#domain/assert.ts'
+import { Failure } from '#domain/failure.ts'
+import { maskAccount } from '#domain/secret-ref.ts'
+import { alwaysOpenCalendar, createMarketCalendar, type MarketCalendar } from '#domain/session-calendar.ts'
+import { type MarketClock, RecordingClock, shiftedMarketClock } from './market-clock.ts'
+
+export interface OpenFeed {
+  adapters: { primary: FeedAdapter; backup: FeedAdapter | null }
+  calendar: MarketCalendar
+  marketClock: MarketClock
+  /** Set in a replay: the same clock, to be moved by the replay driver. */
+  recordingClock: RecordingClock | null
+}
+
+/** @throws Failure of configuration: damaged calendar, scenario or recording */
+export async function openFeed(config: Config, options: { packageDir: string; clock: Clock }): Promise<OpenFeed> {
+  const { clock, packageDir } = options
+  const scenario = await readScenario(config.sim.scenarioFile)
+  const common = (line: LineConfig, marketClock: MarketClock, scenarioStartMs: number): EmbeddedBridgeOptions => ({
+    script: join(packageDir, 'dist', `${config.feed.adapter}-bridge.js`),
+    line: line.line,
+    account: { masked: maskAccount(line.userId), key: `${line.brokerId}/${line.userId}`, userId: line.userId },
+    scenario,
+    marketClock: () => marketClock.reading(),
+    scenarioStartMs,
+    calendarDir: config.calendar.dir,
+  })
+  const both = (adapterOf: (line: LineConfig) => FeedAdapter) => ({
+    primary: adapterOf(config.feed.primary),
+    backup: config.feed.backup === null ? null : adapterOf(config.feed.backup),
+  })
+
+  switch (config.feed.adapter) {
+    case 'sim': {
+      const { marketClock: setting, instruments, ticksPerSecond, seed } = config.sim
+      const startMs = setting.kind === 'from' ? setting.startMs : clock.wallMs()
+      const marketClock = shiftedMarketClock(clock, startMs)
+      const alwaysOpen = setting.kind === 'always-open'
+      return {
+        adapters: both((line) =>
+          simFeedAdapter({ ...common(line, marketClock, startMs), instruments, ticksPerSecond, seed, alwaysOpen }),
+        ),
+        calendar: alwaysOpen ? alwaysOpenCalendar() : shippedCalendar(config.calendar.dir),
+        marketClock,
+        recordingClock: null,
+      }
+    }
+    case 'replay': {
+      const calendar = shippedCalendar(config.calendar.dir)
+      const startMs = await firstRowMs(config.replay.files, calendar)
+      const recordingClock = new RecordingClock(startMs, clock)
+      return {
+        adapters: both((line) =>
+          replayFeedAdapter({ ...common(line, recordingClock, startMs), files: config.replay.files }),
+        ),
+        calendar,
+        marketClock: recordingClock,
+        recordingClock,
+      }
+    }
+    case 'ctp':
+      throw new Failure(
+        'ctp-not-available',
+        'the ctp adapter is not part of this version',
+        'Use FEED_ADAPTER=sim or replay, or a version with the CTP bridge.',
+      )
+    default:
+      return unreachable(config.feed.adapter)
+  }
+}
+
+function shippedCalendar(directory: string): MarketCalendar {
+  const parsed = loadCalendar(directory)
+  if (parsed.ok) return createMarketCalendar(parsed.data)
+  const messages = parsed.problems.map(({ name, message }) => `${name}: ${message}`).join('; ')
+  throw new Failure('calendar', messages, parsed.problems[0]?.remedy ?? 'Restore the calendar files.')
+}
+
+/** The scenario as the bridges get it, checked here so that a mistake stops the start and not a line. */
+async function readScenario(path: string | null): Promise<string> {
+  if (path === null) return ''
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    throw new Failure('scenario-unreadable', `the scenario file ${path} can't be read`, 'Correct SIM_SCENARIO.', error)
+  }
+  parseScenario(text)
+  return text
+}
+
+async function firstRowMs(files: readonly string[], calendar: MarketCalendar): Promise<number> {
+  let firstMs = Number.POSITIVE_INFINITY
+  for (const file of files) {
+    for await (const block of readRecording(file, new RecordedInstruments(), { calendar })) {
+      firstMs = Math.min(firstMs, block.recordingMs[0] ?? Number.POSITIVE_INFINITY)
+      break
+    }
+  }
+  if (firstMs === Number.POSITIVE_INFINITY) {
+    throw new Failure(
+      'replay-empty',
+      'none of the recordings holds a row',
+      'Name at least one recording in REPLAY_FILES.',
+    )
+  }
+  return firstMs
+}

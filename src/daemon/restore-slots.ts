@@ -1,0 +1,137 @@
+/**
+ * Puts every instrument back where an earlier process left it, before any login: from the checkpoint, then from the journal behind it.
+ * Without that the first snapshot after a restart would be taken for news.
+ */
+import type { RecordViews } from '#adapters/journal/journal-format.ts'
+import { JOURNAL_AT, JOURNAL_F64, TICK_FLAG } from '#adapters/journal/journal-format.ts'
+import { readJournal } from '#adapters/journal/journal-reader.ts'
+import { CHECKPOINT_COLUMNS, readCheckpoint, writeCheckpoint } from '#adapters/state/checkpoint-file.ts'
+import type { Arbiter, RestoredTick } from '#domain/arbitration.ts'
+import type { InstrumentTable } from '#domain/instrument-table.ts'
+
+export interface RestoreParts {
+  checkpointPath: string
+  journalDirectory: string
+  /** The last sequence in the journal. */
+  lastSequence: number
+  arbiter: Arbiter
+  table: InstrumentTable
+  /** Slot of the instrument, made on first sight; null for an exchange that the calendar does not know. */
+  slotOf(symbol: string, exchange: string): number | null
+  /** Ignore the checkpoint and the journal. */
+  cold: boolean
+}
+
+export interface Restored {
+  instruments: number
+  /** Wall time of the last tick that the journal holds, null when it holds none. */
+  lastReceivedMs: number | null
+  warnings: string[]
+  epoch: number
+}
+
+/** Without a checkpoint, this many of the journal's last ticks are read: about two minutes of the busiest market, or a quiet day. */
+const TICKS_READ_MAX = 2_000_000
+
+export async function restoreSlots(parts: RestoreParts): Promise<Restored> {
+  const warnings: string[] = []
+  if (parts.cold) return { instruments: 0, lastReceivedMs: null, warnings, epoch: 0 }
+  const reading = await readCheckpoint(parts.checkpointPath)
+  let from = Math.max(1, parts.lastSequence - TICKS_READ_MAX)
+  let epoch = 0
+  switch (reading.kind) {
+    case 'none':
+      break
+    case 'damaged':
+      warnings.push(`the checkpoint was damaged (${reading.why}) and is set aside as ${reading.setAsideAs}`)
+      break
+    case 'read': {
+      const { checkpoint } = reading
+      epoch = checkpoint.epoch
+      checkpoint.symbols.forEach(([symbol, exchange], i) => {
+        const slot = parts.slotOf(symbol, exchange)
+        if (slot !== null) restoreRow(parts.arbiter, slot, checkpoint.rows.subarray(i * CHECKPOINT_COLUMNS))
+      })
+      from = Math.max(from, checkpoint.sequence + 1)
+      break
+    }
+  }
+  const lastReceivedMs = await restoreFromJournal(parts, from, warnings)
+  return { instruments: parts.table.count, lastReceivedMs, warnings, epoch }
+}
+
+async function restoreFromJournal(parts: RestoreParts, from: number, warnings: string[]): Promise<number | null> {
+  let lastReceivedMs: number | null = null
+  const blocks = readJournal({
+    directory: parts.journalDirectory,
+    from,
+    onProblem: (problem) => warnings.push(problem.message),
+  })
+  for await (const block of blocks) {
+    for (let i = 0; i < block.count; i++) {
+      const at = block.offsets[i] ?? 0
+      const name = block.instruments.get(block.views.u32[(at + JOURNAL_AT.instrument) >> 2] ?? 0)
+      const slot = name === undefined ? null : parts.slotOf(name.symbol, name.exchange)
+      if (slot !== null) parts.arbiter.restore(slot, restoredTick(block.views, at))
+      lastReceivedMs = block.views.f64[(at + JOURNAL_AT.receivedWallMs) >> 3] ?? lastReceivedMs
+    }
+  }
+  return lastReceivedMs
+}
+
+function restoredTick(views: RecordViews, at: number): RestoredTick {
+  const { f64, i32, u32 } = views
+  const double = (index: number) => f64[(at >> 3) + index] ?? Number.NaN
+  return {
+    tradingDay: u32[(at + JOURNAL_AT.tradingDay) >> 2] ?? 0,
+    eventMs: f64[(at + JOURNAL_AT.eventMs) >> 3] ?? 0,
+    volume: i32[(at + JOURNAL_AT.volume) >> 2] ?? 0,
+    offSession: (((u32[(at >> 2) + 1] ?? 0) >>> 16) & TICK_FLAG.offSession) !== 0,
+    book: [
+      double(JOURNAL_F64.OpenInterest),
+      double(JOURNAL_F64.LastPrice),
+      double(JOURNAL_F64.BidPrice1),
+      double(JOURNAL_F64.AskPrice1),
+      i32[(at + JOURNAL_AT.bidVolume1) >> 2] ?? 0,
+      i32[(at + JOURNAL_AT.askVolume1) >> 2] ?? 0,
+    ],
+  }
+}
+
+function restoreRow(arbiter: Arbiter, slot: number, row: Float64Array): void {
+  const [tradingDay = 0, eventMs = 0, volume = 0, offSession = 0] = row
+  arbiter.restore(slot, {
+    tradingDay,
+    eventMs,
+    volume,
+    offSession: offSession === 1,
+    book: row.subarray(4, CHECKPOINT_COLUMNS),
+  })
+}
+
+/** Writes where every instrument stands now. `sequence` is the last one that the arbiter has seen go to the journal. */
+export async function saveSlots(parts: {
+  checkpointPath: string
+  arbiter: Arbiter
+  table: InstrumentTable
+  sequence: number
+  epoch: number
+  nowMs: number
+}): Promise<void> {
+  const { arbiter, table } = parts
+  const slots = table.names.flatMap((_, slot) => (arbiter.knows(slot) ? [slot] : []))
+  const rows = new Float64Array(slots.length * CHECKPOINT_COLUMNS)
+  slots.forEach((slot, i) => {
+    arbiter.describe(slot, rows.subarray(i * CHECKPOINT_COLUMNS, (i + 1) * CHECKPOINT_COLUMNS))
+  })
+  await writeCheckpoint(parts.checkpointPath, {
+    sequence: parts.sequence,
+    writtenAtMs: parts.nowMs,
+    epoch: parts.epoch,
+    symbols: slots.map((slot) => {
+      const { symbol, exchange } = table.name(slot)
+      return [symbol, exchange] as const
+    }),
+    rows,
+  })
+}
