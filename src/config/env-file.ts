@@ -109,11 +109,13 @@ function lineProblems(path: string, text: string): Problem[] {
       report('env-file-damaged', 'expected NAME=value, a comment or nothing', 'Correct the line or begin it with #.')
       continue
     }
+    // Of a broken line even the name may be part of a secret, unless it looks like a setting's.
+    const shownName = /^[A-Z][A-Z0-9_]*$/.test(name) ? name : 'env-file-damaged'
     const earlier = firstLine.get(name)
     if (earlier === undefined) firstLine.set(name, index + 1)
-    else report(name, `set already in line ${earlier}`, 'Remove one of the two lines.')
+    else report(shownName, `set already in line ${earlier}`, 'Remove one of the two lines.')
     const fault = valueFault(value)
-    if (fault !== null) report(name, fault.message, fault.remedy)
+    if (fault !== null) report(shownName, fault.message, fault.remedy)
   }
   return problems
 }

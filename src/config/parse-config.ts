@@ -143,6 +143,8 @@ const SHOWN_LENGTH_MAX = 60
 /** A value as a problem may quote it. */
 export function shownValue(name: string, text: string): string {
   if (SECRET_SETTINGS.has(name)) return '[set]'
+  // A lost line end glues the next line on, and that one may be a secret's.
+  if ([...SECRET_SETTINGS].some((secret) => text.includes(secret))) return '[set]'
   if (ACCOUNT_SETTINGS.has(name)) return maskAccount(text)
   const withoutLogins = text.replace(/\/\/[^/@\s]*@/g, '//***@')
   const cut = withoutLogins.length > SHOWN_LENGTH_MAX ? `${withoutLogins.slice(0, SHOWN_LENGTH_MAX)}...` : withoutLogins

@@ -272,6 +272,11 @@ describe('secrets', () => {
     expect(problem).not.toContain('1234')
   })
 
+  test('a value that swallowed the line of a secret is not shown', () => {
+    const problems = problemsOf({ ...given, env: { METRICS_PORT: '9101 CTP_PRIMARY_PASSWORD=hunter2' } })
+    expect(problems[0]).toMatch(/^METRICS_PORT: .* got \[set\]/)
+  })
+
   test('a password inside a URL is refused and not repeated', () => {
     const [problem] = problemsOf({ ...given, env: { NATS_URL: 'nats://feed:hunter2@127.0.0.1' } })
     expect(problem).toMatch(/^NATS_URL: expected .* got "nats:\/\/\*\*\*@127\.0\.0\.1"/)

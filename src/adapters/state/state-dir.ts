@@ -29,7 +29,7 @@ export function controlSocketPath(stateDir: string): string {
 export async function prepareStateDir(stateDir: string): Promise<Problem[]> {
   checkSocketPath(stateDir)
   try {
-    await mkdir(stateDir, { recursive: true, mode: 0o700 })
+    await createPath(stateDir)
   } catch (error) {
     throw failureOf(stateDir, error)
   }
@@ -57,6 +57,18 @@ function checkSocketPath(stateDir: string): void {
     `the control socket's path ${path} has ${bytes} bytes, a unix socket may have ${SOCKET_PATH_BYTES_MAX}`,
     'Use a state directory with a shorter path, such as /var/lib/feed-supervisor.',
   )
+}
+
+/** Not by `recursive: true`: where a parent can't be created and says ENOENT, as in /proc, Node 20 then tries for ever. */
+async function createPath(directory: string): Promise<void> {
+  const missing: string[] = []
+  for (let path = directory; !(await exists(path)); path = dirname(path)) missing.unshift(path)
+  for (const path of missing) {
+    await mkdir(path, { mode: 0o700 }).catch((error: unknown) => {
+      // Two starts at once may both find it missing.
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+    })
+  }
 }
 
 async function checkAccess(stateDir: string): Promise<Problem[]> {
