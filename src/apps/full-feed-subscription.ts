@@ -36,7 +36,7 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
       '78  configuration',
     ],
     examples: ['full-feed-subscription run --profile sim', "full-feed-subscription tail 'rb*.SHFE'"],
-  }).enablePositionalOptions()
+  })
 
   addRun(command, (shared, options) => {
     result = import('./full-feed-subscription/run.ts').then(({ runCommand }) => runCommand(shared, env, options))

@@ -48,8 +48,6 @@ export interface SupervisorParts {
   tradingDayChanged(tradingDay: number): void
   /** The feed state that consumers are told, or the epoch, changed. */
   published(change: FeedChange): void
-  /** Something the daemon must not survive: an epoch that can't be made durable. */
-  fatal(error: unknown): void
 }
 
 export interface FeedChange {
@@ -200,14 +198,14 @@ export class FeedSupervisor {
 
   #bumpEpoch(step: FailoverStep): void {
     const epoch = ++this.epoch
-    // Durable before any tick carries it, so that it can't be used twice after a crash.
+    // Durable before any tick carries it, so that it can't be used twice after a crash. A full disk must not stop a failover, though.
     this.#epochWrites = this.#epochWrites
       .then(() => this.#parts.epochFile.write(epoch))
+      .catch((error: unknown) => this.#parts.log('warn', `epoch ${epoch} can't be kept on disk: ${String(error)}`))
       .then(() => {
         this.#parts.path.epoch = epoch
         this.#publish(step)
       })
-      .catch((error: unknown) => this.#parts.fatal(error))
   }
 
   #publish(step: FailoverStep): void {

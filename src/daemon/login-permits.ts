@@ -16,8 +16,11 @@ export class LoginPermits {
   readonly #perMinute: number
   #budget: LoginBudget = EMPTY_LOGIN_BUDGET
   #latches: readonly Latch[] = []
+  #writes: Promise<void> = Promise.resolve()
+  readonly #onTrouble: (message: string) => void
 
-  constructor(parts: { stateDir: string; clock: Clock; perMinute: number }) {
+  constructor(parts: { stateDir: string; clock: Clock; perMinute: number; onTrouble(message: string): void }) {
+    this.#onTrouble = parts.onTrouble
     this.#stateDir = parts.stateDir
     this.#clock = parts.clock
     this.#perMinute = parts.perMinute
@@ -61,8 +64,18 @@ export class LoginPermits {
     const grant = grantLogin(this.#budget, accountKey(account), nowMs, this.#perMinute)
     if (!grant.granted) return Math.max(1, grant.retryAtMs - nowMs)
     this.#budget = grant.budget
-    await writeDurably(this.#path, JSON.stringify(grant.budget))
+    this.#writes = this.#writes.then(() => this.#write())
+    await this.#writes
     return 0
+  }
+
+  /** A full disk must not keep a line from logging in: the budget then holds for this process only, and is told. */
+  async #write(): Promise<void> {
+    try {
+      await writeDurably(this.#path, JSON.stringify(this.#budget))
+    } catch (error) {
+      this.#onTrouble(`the login budget can't be kept on disk: ${error instanceof Error ? error.message : String(error)}`)
+    }
   }
 
   get #path(): string {

@@ -179,7 +179,12 @@ async function openAndRun(
     table,
     log: journalLog(writer, table),
   })
-  const permits = new LoginPermits({ stateDir: config.stateDir, clock, perMinute: config.pacing.loginPerMinute })
+  const permits = new LoginPermits({
+    stateDir: config.stateDir,
+    clock,
+    perMinute: config.pacing.loginPerMinute,
+    onTrouble: (message) => log('warn', message),
+  })
   await permits.open(linesIn(config).map(accountOf))
 
   const ending = new AbortController()
@@ -285,9 +290,6 @@ async function openAndRun(
     },
     published: ({ epoch, servingLine, feedState, step }) =>
       log('info', `feed state ${feedState}, serving line ${servingLine}, epoch ${epoch}`, { reason: step.reason }),
-    fatal: (error) => {
-      throw error
-    },
   })
   const epochOnDisk = await epochFile.read()
   if (epochOnDisk.damaged) log('warn', 'the epoch file was damaged; the checkpoint is taken instead')

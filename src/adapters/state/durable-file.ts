@@ -2,8 +2,11 @@
 import { open, readFile, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
+/** Two writers of one path at once would take each other's draft away, so every draft has a number of its own. */
+let drafts = 0
+
 export async function writeDurably(path: string, content: string | Uint8Array): Promise<void> {
-  const draft = `${path}.${process.pid}.new`
+  const draft = `${path}.${process.pid}-${++drafts}.new`
   const file = await open(draft, 'w', 0o600)
   try {
     await file.writeFile(content)
