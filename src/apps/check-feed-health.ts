@@ -90,7 +90,7 @@ async function ask(check: Check): Promise<TransmittedHealth> {
   const { options, settings, env, clock, control } = check
   try {
     if (options.catalogue !== null) {
-      const { judgeOffline } = await import('./check-feed-health/offline.ts')
+      const { judgeOffline } = await import('./check-feed-health/seldom.ts')
       return await judgeOffline({
         options,
         catalogue: options.catalogue,
@@ -118,7 +118,7 @@ function questionOf(options: CheckOptions): HealthQuestion {
 
 async function enforce(check: Check, first: TransmittedHealth): Promise<TransmittedHealth> {
   const { options, control, clock } = check
-  const { remediate } = await import('./check-feed-health/remediate.ts')
+  const { remediate } = await import('./check-feed-health/seldom.ts')
   const result = await remediate(first, {
     control,
     ask: () => ask(check),
@@ -140,7 +140,7 @@ async function escalated(
   report: TransmittedHealth,
   words: readonly string[],
 ): Promise<TransmittedHealth> {
-  const { escalate } = await import('./check-feed-health/escalate.ts')
+  const { escalate } = await import('./check-feed-health/seldom.ts')
   const stamp = isoShanghai(check.clock.wallMs()).slice(0, 19).replaceAll(/[-:]/g, '')
   const marker = `FEED-${report.verdict}-${check.settings.profile}-${stamp}`
   const { env } = check
@@ -154,7 +154,7 @@ async function keepReport(check: Check, report: TransmittedHealth): Promise<void
   const { options, settings } = check
   const form = options.out ?? (options.mode === 'audit' ? 'json' : null)
   if (form === null) return
-  const { writeReport } = await import('./check-feed-health/report-file.ts')
+  const { writeReport } = await import('./check-feed-health/seldom.ts')
   try {
     const directory = options.outDir ?? join(settings.stateDir, 'reports')
     report.report_file = await writeReport(directory, form, report)
@@ -169,10 +169,7 @@ async function pushMetrics(check: Check, report: TransmittedHealth): Promise<voi
   const { options, settings, clock } = check
   const url = options.pushgatewayUrl ?? settings.pushgatewayUrl
   if (options.skipMetrics || url === null) return
-  const [{ pushRun }, { sample }] = await Promise.all([
-    import('./push-run.ts'),
-    import('#adapters/metrics/pushed-metrics.ts'),
-  ])
+  const { pushRun, sample } = await import('./check-feed-health/seldom.ts')
   const stalled = (severity: string) =>
     report.stalled_contracts.filter((contract) => contract.severity === severity).length
   const result = await pushRun(
@@ -215,7 +212,7 @@ async function tradesToday({ control, settings, env, clock }: Check): Promise<bo
     () => null,
   )
   if (state !== null) return state !== 'holiday'
-  const { marketCalendarOf, tradesOnDateOf } = await import('./trading-window.ts')
+  const { marketCalendarOf, tradesOnDateOf } = await import('./check-feed-health/seldom.ts')
   return tradesOnDateOf(marketCalendarOf(settings.profile, env), clock.wallMs())
 }
 

@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import type { EnvFile } from '#config/env-file.ts'
+import { type EnvFile, readEnvFile } from '#config/env-file.ts'
 import { Failure } from '#domain/failure.ts'
 import type { SharedOptions } from './shared-options.ts'
 
@@ -44,7 +44,6 @@ export async function quickSettings(
 async function envFileOf(profile: string, shared: SharedOptions, cwd: string): Promise<EnvFile | null> {
   const path = resolve(cwd, shared.envFile ?? `.env.${profile}`)
   if (shared.envFile === undefined && profile === 'sim' && !existsSync(path)) return null
-  const { readEnvFile } = await import('#config/env-file.ts')
   const file = await readEnvFile(path)
   const [problem] = file.problems
   if (problem !== undefined) throw new Failure('env-file-damaged', problem.message, problem.remedy)

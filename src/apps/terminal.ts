@@ -2,7 +2,6 @@
  * How the commands speak: steps, bars and tables for a person, one JSON object per line for a pipe, one JSON document with --json.
  * Whoever reports calls the same functions in every form and never asks which it is.
  */
-import { styleText } from 'node:util'
 import { type Clock, systemClock } from '#clock.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
 import type { OutputForm } from './shared-options.ts'
@@ -60,7 +59,14 @@ export interface Terminal {
 
 export type Tone = 'good' | 'caution' | 'bad' | 'faint' | 'strong'
 
-const STYLE_OF_TONE = { good: 'green', caution: 'yellow', bad: 'red', faint: 'dim', strong: 'bold' } as const
+/** Codes that switch the style on and off again. */
+const STYLE_OF_TONE = {
+  good: [32, 39],
+  caution: [33, 39],
+  bad: [31, 39],
+  faint: [2, 22],
+  strong: [1, 22],
+} as const satisfies Record<Tone, readonly [number, number]>
 const MARK_OF_OUTCOME: Record<StepOutcome, { mark: string; tone: Tone }> = {
   ok: { mark: '✔', tone: 'good' },
   warning: { mark: '!', tone: 'caution' },
@@ -79,8 +85,10 @@ export function wantsColor(env: NodeJS.ProcessEnv, output: Output): boolean {
 
 export function openTerminal(options: TerminalOptions): Terminal {
   const { form, color, clock = systemClock } = options
-  const paint = (tone: Tone, text: string) =>
-    color ? styleText(STYLE_OF_TONE[tone], text, { validateStream: false }) : text
+  const paint = (tone: Tone, text: string) => {
+    const [on, off] = STYLE_OF_TONE[tone]
+    return color ? `\x1b[${on}m${text}\x1b[${off}m` : text
+  }
   const speaker = form === 'table' ? forPerson(options, paint) : forProgram(options, clock)
   return { form, paint, ...speaker }
 }

@@ -16,32 +16,6 @@ export interface Escalation {
 /** Names whose values the program has no need of. */
 const OUR_SECRETS = /^(CTP_(PRIMARY|BACKUP)_(PASSWORD|AUTH_CODE)|NATS_PASSWORD)$/
 
-/** Splits at blanks outside quotes; a backslash takes the next character as it is, but not within '...'. Null: an open quote. */
-export function splitWords(text: string): string[] | null {
-  const words: string[] = []
-  let word: string | null = null
-  let quote: string | null = null
-  for (let i = 0; i < text.length; i++) {
-    const char = text[i] ?? ''
-    if (char === '\\' && quote !== "'" && i + 1 < text.length) {
-      word = (word ?? '') + text[++i]
-    } else if (quote !== null) {
-      if (char === quote) quote = null
-      else word = (word ?? '') + char
-    } else if (char === '"' || char === "'") {
-      quote = char
-      word ??= ''
-    } else if (/\s/.test(char)) {
-      if (word !== null) words.push(word)
-      word = null
-    } else {
-      word = (word ?? '') + char
-    }
-  }
-  if (quote !== null) return null
-  return word === null ? words : [...words, word]
-}
-
 /** Null when the program ended with 0, otherwise a sentence on what went wrong. Its output goes to stderr. Never throws. */
 export function escalate({ words, marker, exitCode, env, timeoutMs }: Escalation): Promise<string | null> {
   const [program, ...args] = words.map((word) =>

@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
 import { newCommand, type SharedOptions, sharedOptionsOf } from '../shared-options.ts'
-import { splitWords } from './escalate.ts'
+import { splitWords } from './command-words.ts'
 import type { ReportForm } from './report-file.ts'
 
 export const CHECK_MODES = ['dry-run', 'enforce', 'audit'] as const

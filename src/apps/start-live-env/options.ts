@@ -50,10 +50,9 @@ export interface RunOptions {
 }
 
 export function environmentCommand(): Command {
-  const command = newCommand({
+  return newCommand({
     name: 'start-live-env',
-    description:
-      'Runs the day of the feed: brings it up, proves that it is healthy, moves it between lines, takes it down.',
+    description: `Runs the day of the feed: brings it up, proves it, moves it between lines, takes it down.\n\nModes:\n${modeList()}`,
     exitCodes: [
       '0   done',
       '1   unexpected fault',
@@ -65,7 +64,7 @@ export function environmentCommand(): Command {
     ],
     examples: ['start-live-env --profile live --if-trading-day', 'start-live-env failover --reason "front 2 is slow"'],
   })
-    .argument('[mode]', 'what to do, see below', modeOf, 'start')
+    .argument('[mode]', 'what to do', modeOf, 'start')
     .addOption(
       new Option('--window <window>', 'trading window (default: by the market calendar)').choices([
         'day',
@@ -94,8 +93,12 @@ export function environmentCommand(): Command {
         'with status: clear the latch of a line or of the kill switch; needs --reason',
       ).choices(['primary', 'backup', 'kill']),
     )
-  const modes = Object.entries(MODE_TEXTS).map(([name, { summary }]) => `  ${name.padEnd(10)} ${summary}`)
-  return command.addHelpText('after', () => `\nModes:\n${modes.join('\n')}`)
+}
+
+function modeList(): string {
+  return Object.entries(MODE_TEXTS)
+    .map(([name, { summary }]) => `  ${name.padEnd(10)} ${summary}`)
+    .join('\n')
 }
 
 /** Throws what commander throws on bad usage. */
