@@ -1,0 +1,361 @@
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import {
+  clockCheck,
+  diskSpaceCheck,
+  latchesCheck,
+  metricsPortCheck,
+  openFilesCheck,
+  stateDirCheck,
+} from '#adapters/preflight/host-checks.ts'
+import {
+  calendarCheck,
+  catalogueCheck,
+  ctpLibraryCheck,
+  recordingsCheck,
+  scenarioCheck,
+  secretsCheck,
+} from '#adapters/preflight/input-checks.ts'
+import { frontsCheck, serverCheck } from '#adapters/preflight/network-checks.ts'
+import { type Finding, ok, type PreflightCheck, runPreflight } from '#adapters/preflight/run-preflight.ts'
+import type { Endpoint } from '#adapters/preflight/tcp-reach.ts'
+import { setCredentialLatch, setKillLatch } from '#adapters/state/latches.ts'
+import { takeLock } from '#adapters/state/run-lock.ts'
+import { systemClock } from '#clock.ts'
+import { Failure } from '#domain/failure.ts'
+import { HiddenText } from '#domain/secret-ref.ts'
+import { alwaysOpenCalendar } from '#domain/session-calendar.ts'
+
+let directory = ''
+let servers: Server[] = []
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'preflight-'))
+})
+afterEach(() => {
+  for (const server of servers) server.close()
+  servers = []
+  rmSync(directory, { recursive: true, force: true })
+})
+
+async function listening(): Promise<Endpoint> {
+  const server = createServer((socket) => socket.end())
+  servers.push(server)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  return { host: '127.0.0.1', port: typeof address === 'object' ? (address?.port ?? 0) : 0 }
+}
+
+/** A port that was free a moment ago: nobody listens there. */
+async function deserted(): Promise<Endpoint> {
+  const endpoint = await listening()
+  const server = servers.pop()
+  await new Promise((resolve) => server?.close(resolve))
+  return endpoint
+}
+
+function run(check: PreflightCheck): Promise<Finding> {
+  return check.run(new AbortController().signal)
+}
+
+function write(name: string, content: string): string {
+  const path = join(directory, name)
+  writeFileSync(path, content)
+  return path
+}
+
+describe('running checks', () => {
+  const check = (name: string, answer: () => Promise<Finding>): PreflightCheck => ({ name, run: answer })
+
+  test('results keep the order of the checks and carry name and duration', async () => {
+    const results = await runPreflight([check('a', async () => ok('x')), check('b', async () => ok('y'))], systemClock)
+    expect(results.map(({ name, result, detail }) => [name, result, detail])).toEqual([
+      ['a', 'ok', 'x'],
+      ['b', 'ok', 'y'],
+    ])
+    expect(results.every(({ duration_ms }) => Number.isInteger(duration_ms))).toBe(true)
+  })
+
+  test('a failure fails its check with its remedy, an exception too', async () => {
+    const results = await runPreflight(
+      [
+        check('world', () => Promise.reject(new Failure('kind', 'what happened', 'What to do.'))),
+        check('ours', () => Promise.reject(new TypeError('oops'))),
+      ],
+      systemClock,
+    )
+    expect(results[0]).toMatchObject({ result: 'failed', detail: 'what happened', remedy: 'What to do.' })
+    expect(results[1]).toMatchObject({ result: 'failed', detail: 'unexpected fault: oops' })
+  })
+
+  test('all run at once, and one that never answers fails at the deadline with its signal aborted', async () => {
+    let aborted = false
+    const hanging: PreflightCheck = {
+      name: 'hanging',
+      run: (signal) =>
+        new Promise(() => {
+          signal.addEventListener('abort', () => {
+            aborted = true
+          })
+        }),
+    }
+    const results = await runPreflight([hanging, check('quick', async () => ok('x')), hanging], systemClock, 20)
+    expect(results.map(({ result }) => result)).toEqual(['failed', 'ok', 'failed'])
+    expect(results[0]?.detail).toBe('no answer within 20 ms')
+    expect(aborted).toBe(true)
+  })
+})
+
+describe('fronts', () => {
+  const open = () => false
+  const closed = () => true
+
+  test('all reachable', async () => {
+    const lines = [
+      { line: 'primary' as const, fronts: [await listening(), await listening()] },
+      { line: 'backup' as const, fronts: [await listening()] },
+    ]
+    expect(await run(frontsCheck(lines, open))).toEqual(ok('reachable: primary 2 of 2 fronts; backup 1 of 1 fronts'))
+  })
+
+  test('one line that can serve is enough for a warning', async () => {
+    const lines = [
+      { line: 'primary' as const, fronts: [await deserted()] },
+      { line: 'backup' as const, fronts: [await listening()] },
+    ]
+    expect(await run(frontsCheck(lines, open))).toMatchObject({
+      result: 'warning',
+      detail: 'reachable: primary 0 of 1 fronts (ECONNREFUSED); backup 1 of 1 fronts',
+    })
+  })
+
+  test('none fails in an open market and warns in a closed one, when fronts are down every day', async () => {
+    const lines = [{ line: 'primary' as const, fronts: [await deserted()] }]
+    expect(await run(frontsCheck(lines, open))).toMatchObject({ result: 'failed' })
+    expect(await run(frontsCheck(lines, closed))).toMatchObject({ result: 'warning' })
+  })
+
+  test('none configured is skipped', async () => {
+    expect(await run(frontsCheck([{ line: 'primary', fronts: [] }], open))).toMatchObject({ result: 'skipped' })
+  })
+})
+
+describe('a server', () => {
+  test.each([
+    { required: true, result: 'failed' },
+    { required: false, result: 'warning' },
+  ])('out of reach, required $required: $result', async ({ required, result }) => {
+    const check = serverCheck({ name: 'nats', servers: [await deserted()], required, remedy: 'Start it.' })
+    expect(await run(check)).toMatchObject({ result, remedy: 'Start it.' })
+  })
+
+  test('of a cluster that is partly up gets a warning', async () => {
+    const server = { name: 'nats', required: true, remedy: 'Start it.' }
+    expect(await run(serverCheck({ ...server, servers: [await listening()] }))).toMatchObject({ result: 'ok' })
+    const half = [await listening(), await deserted()]
+    expect(await run(serverCheck({ ...server, servers: half }))).toMatchObject({ result: 'warning' })
+  })
+})
+
+describe('the metrics port', () => {
+  test('free, or any', async () => {
+    const { host, port } = await deserted()
+    expect(await run(metricsPortCheck({ host, port, stateDir: directory }))).toMatchObject({ result: 'ok' })
+    expect(await run(metricsPortCheck({ host, port: 0, stateDir: directory }))).toMatchObject({ result: 'ok' })
+  })
+
+  test('taken by a stranger', async () => {
+    const { host, port } = await listening()
+    const finding = await run(metricsPortCheck({ host, port, stateDir: directory }))
+    expect(finding).toMatchObject({ result: 'failed', detail: `${host}:${port} is used by another program` })
+  })
+
+  test('taken while a daemon of this state directory runs', async () => {
+    const { host, port } = await listening()
+    const attempt = await takeLock(directory, 'daemon', { pid: process.pid, command: 'run', since: 'now' })
+    const finding = await run(metricsPortCheck({ host, port, stateDir: directory }))
+    if (attempt.kind === 'held') await attempt.lock.release()
+    expect(finding).toMatchObject({ result: 'ok', detail: `${host}:${port} is held by our own daemon` })
+  })
+
+  test('on an address that is not ours', async () => {
+    const finding = await run(metricsPortCheck({ host: '192.0.2.1', port: 9101, stateDir: directory }))
+    expect(finding).toMatchObject({ result: 'failed', detail: expect.stringContaining('EADDRNOTAVAIL') })
+  })
+})
+
+describe('the state directory', () => {
+  test('inspecting and preparing', async () => {
+    const path = join(directory, 'var')
+    expect(await run(stateDirCheck(path, 'inspect'))).toMatchObject({ result: 'ok' })
+    expect(await run(stateDirCheck(path, 'prepare'))).toMatchObject({ result: 'ok' })
+    chmodSync(path, 0o755)
+    expect(await run(stateDirCheck(path, 'inspect'))).toMatchObject({ result: 'warning' })
+    chmodSync(path, 0o777)
+    await expect(run(stateDirCheck(path, 'inspect'))).rejects.toMatchObject({ kind: 'state-dir-exposed' })
+  })
+
+  test('disk space is judged against a day of journal', async () => {
+    const needs = { stateDir: join(directory, 'not', 'yet'), dayBytes: 1, minFreeBytes: 1 }
+    expect(await run(diskSpaceCheck(needs))).toMatchObject({ result: 'ok' })
+    expect(await run(diskSpaceCheck({ ...needs, dayBytes: 1e18 }))).toMatchObject({ result: 'warning' })
+    expect(await run(diskSpaceCheck({ ...needs, minFreeBytes: 1e18 }))).toMatchObject({ result: 'failed' })
+  })
+
+  test('latches are listed, and never a fault of configuration', async () => {
+    expect(await run(latchesCheck(directory))).toMatchObject({ result: 'ok' })
+    await setKillLatch(directory, { since: '2026-03-02T21:00:00+08:00', reason: 'drill' })
+    await setCredentialLatch(directory, {
+      since: '2026-03-02T21:00:00+08:00',
+      reason: 'refused',
+      account: 'a'.repeat(24),
+      masked: '***789',
+      line: 'primary',
+      errorId: 3,
+    })
+    const { result, detail } = await run(latchesCheck(directory))
+    expect(result).toBe('warning')
+    expect(detail).toContain('drill')
+    expect(detail).toContain('***789')
+  })
+})
+
+test.each([
+  ['Max open files            1024                 4096                 files', 'warning'],
+  ['Max open files            4096                 4096                 files', 'ok'],
+  ['Max open files            unlimited            unlimited            files', 'ok'],
+  ['', 'skipped'],
+])('open files: %s', async (limits, result) => {
+  expect(await run(openFilesCheck(write('limits', limits)))).toMatchObject({ result })
+})
+
+test('the clock is synchronised where a mark says so, and unknown elsewhere', async () => {
+  expect(await run(clockCheck(write('synchronized', '')))).toMatchObject({ result: 'ok' })
+  expect(await run(clockCheck(join(directory, 'no-mark')))).toMatchObject({ result: 'skipped' })
+})
+
+describe('secrets', () => {
+  test('are named where they cannot be resolved, all of them', async () => {
+    const check = secretsCheck(
+      [
+        { name: 'A', ref: { source: 'literal', value: new HiddenText('hunter2') } },
+        { name: 'B', ref: { source: 'env', name: 'NOT_THERE' } },
+        { name: 'C', ref: { source: 'vault', path: 'a', field: 'b' } },
+      ],
+      { env: {} },
+    )
+    const { result, detail, remedy } = await run(check)
+    expect(result).toBe('failed')
+    expect(detail).toBe('B: env:NOT_THERE is not set; C: vault:a#b: this version does not read Vault itself')
+    expect(remedy).toContain('file:PATH')
+  })
+
+  test('in files that everyone can read get a warning', async () => {
+    const path = write('secret', 'hunter2')
+    chmodSync(path, 0o644)
+    const finding = await run(secretsCheck([{ name: 'A', ref: { source: 'file', path } }], { env: {} }))
+    expect(finding.result).toBe('warning')
+    expect(JSON.stringify(finding)).not.toContain('hunter2')
+  })
+})
+
+describe('the calendar', () => {
+  const covering = (daysLeft: number) => {
+    const coverage = { covered: daysLeft >= 0, daysLeft, coveredUntil: 20_261_231 }
+    return () => ({ ok: true as const, calendar: { ...alwaysOpenCalendar(), coverage: () => coverage } })
+  }
+
+  test.each([
+    [-1, 'failed'],
+    [0, 'warning'],
+    [29, 'warning'],
+    [30, 'ok'],
+  ])('%i days ahead: %s', async (daysLeft, result) => {
+    expect(await run(calendarCheck(covering(daysLeft), 0))).toMatchObject({ result })
+  })
+
+  test('that cannot be read tells every problem', async () => {
+    const problems = [
+      { name: 'holidays.json', message: 'is broken', remedy: 'Mend it.' },
+      { name: 'sessions.json', message: 'is broken too', remedy: 'Mend it.' },
+    ]
+    expect(await run(calendarCheck(() => ({ ok: false, problems }), 0))).toEqual({
+      result: 'failed',
+      detail: 'holidays.json is broken; sessions.json is broken too',
+      remedy: 'Mend it.',
+    })
+  })
+})
+
+describe('the catalogue', () => {
+  const HOUR_MS = 3_600_000
+  const facts = { contracts: 500, duplicates: [] as string[], modifiedMs: 0 }
+  const judge = (given: Partial<typeof facts>, nowMs: number) =>
+    run(catalogueCheck({ read: async () => ({ ...facts, ...given }), maxAgeHours: 96, nowMs }))
+
+  test('is fresh up to its maximum age', async () => {
+    expect(await judge({}, 96 * HOUR_MS)).toEqual(ok('500 contracts, 96.0 hours old'))
+    expect(await judge({}, 97 * HOUR_MS)).toMatchObject({ result: 'warning' })
+  })
+
+  test('with duplicates gets a warning that names some', async () => {
+    expect(await judge({ duplicates: ['rb2605.SHFE'] }, 0)).toMatchObject({
+      result: 'warning',
+      detail: expect.stringContaining('rb2605.SHFE'),
+    })
+  })
+
+  test('that is missing says how to get one', async () => {
+    const read = () => Promise.reject(new Failure('contract-file-missing', 'there is no file x', 'Other.'))
+    expect(await run(catalogueCheck({ read, maxAgeHours: 96, nowMs: 0 }))).toMatchObject({
+      result: 'failed',
+      remedy: expect.stringContaining('catalogue refresh'),
+    })
+  })
+})
+
+describe('the CTP library', () => {
+  test('needs a bridge, a directory and the library in it', async () => {
+    const bridgePath = join(directory, 'ctp-bridge')
+    const sdkLibDir = join(directory, 'sdk')
+    const judge = (dir: string | null = sdkLibDir) => run(ctpLibraryCheck({ bridgePath, sdkLibDir: dir }))
+    expect(await judge()).toMatchObject({ result: 'failed', detail: expect.stringContaining('bridge') })
+    write('ctp-bridge', '')
+    expect(await judge()).toMatchObject({ result: 'failed', detail: expect.stringContaining('not executable') })
+    chmodSync(bridgePath, 0o755)
+    expect(await judge(null)).toMatchObject({ result: 'failed', detail: 'CTP_SDK_LIB_DIR is not set' })
+    expect(await judge()).toMatchObject({ result: 'failed', detail: expect.stringContaining("can't be read") })
+    mkdirSync(sdkLibDir)
+    expect(await judge()).toMatchObject({ result: 'failed', detail: expect.stringContaining('no thostmduserapi') })
+    for (const name of ['thostmduserapi_se.so', 'libthostmduserapi_se.so']) {
+      writeFileSync(join(sdkLibDir, name), '')
+      expect(await judge()).toMatchObject({ result: 'ok' })
+    }
+  })
+})
+
+describe('recordings and scenarios', () => {
+  test('every recording is inspected, every fault is told', async () => {
+    const good = write('good.csv', 'x')
+    const bad = write('bad.csv', 'x')
+    const inspect = async (path: string) => {
+      if (path === bad) throw new Failure('replay-columns', `${path} lacks UpdateTime`, 'Record it again.')
+      return 'good.csv: 5 rows'
+    }
+    expect(await run(recordingsCheck({ files: [good], inspect }))).toEqual(ok('good.csv: 5 rows'))
+    const missing = join(directory, 'missing.csv')
+    const finding = await run(recordingsCheck({ files: [bad, good, missing], inspect }))
+    expect(finding).toMatchObject({ result: 'failed', remedy: 'Record it again. Correct REPLAY_FILES.' })
+    expect(finding.detail).toContain('lacks UpdateTime')
+    expect(finding.detail).toContain('missing.csv')
+  })
+
+  test('a scenario must be there and parse', async () => {
+    const sound = write('sound.json', '[{"at_ms": 3000, "line": "primary", "fault": "crash"}]')
+    expect(await run(scenarioCheck(sound))).toEqual(ok('1 faults'))
+    expect(await run(scenarioCheck(join(directory, 'missing')))).toMatchObject({ result: 'failed' })
+    await expect(run(scenarioCheck(write('broken.json', '[{"at_ms": 3')))).rejects.toBeInstanceOf(Failure)
+  })
+})
