@@ -131,14 +131,7 @@ export class ReplayDriver {
     const nowMs = this.#parts.clock.monotonicMs()
     const isComingUp = LINES.some((line) => {
       const session = this.#parts.sessions[line]
-      if (session === null || session.wanted === 'off') return false
-      const isStarting = session.state === 'off' || (session.state === 'connecting' && !session.isStarted)
-      return (
-        isStarting ||
-        session.state === 'logging-in' ||
-        session.state === 'subscribing' ||
-        (session.state === 'waiting' && session.connected)
-      )
+      return session !== null && session.wanted !== 'off' && session.isComingUp
     })
     if (!isComingUp) {
       this.#waitingSinceMs = null

@@ -13,6 +13,8 @@ import type { LineTicks, Silence, TickPath } from './tick-path.ts'
 const SAMPLES = 61
 /** Weight of the newest second in the usual tick rate: about half of it comes from the last 40 s. */
 const RATE_WEIGHT = 1 / 60
+/** A percentile of fewer delays says nothing: the first ticks after a login come in a heap. */
+const DELAYS_MIN = 1_000
 
 interface ExchangeMemory {
   state: SessionState
@@ -95,7 +97,7 @@ export class EvidenceKeeper {
       exchanges: EXCHANGES.map((exchange, i) => this.#exchangeEvidence(exchange, i, mine, other, nowMs)),
       coverage: { own: coverageOf(session), other: otherSession === null ? null : coverageOf(otherSession) },
       recent: { received: windowSum(this.#received[index]), invalid: windowSum(this.#invalid[index]) },
-      delayP95Ms: mine.behind.quantileMs(0.95, nowMs),
+      delayP95Ms: mine.behind.quantileMs(0.95, nowMs, DELAYS_MIN),
       connectFailures: session.loggedIn ? 0 : session.connectFailures,
       loginFailures: session.loginFailures,
     }

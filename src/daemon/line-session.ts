@@ -88,6 +88,8 @@ interface LineFailure {
 
 const NOTES_MAX = 100_000
 const RETIRE_GRACE_MS = 300
+/** A front that accepts does so within this time, or later by its own doing. */
+const PROMPT_MS = 500
 
 export class LineSession {
   readonly line: Line
@@ -156,6 +158,9 @@ export class LineSession {
   get isStarted(): boolean {
     return this.#isStarted
   }
+
+  /** On its way up without needing the market's time to pass: a replay at full speed would run away from it. */
+  isComingUp = false
 
   get wanted(): WantedUp {
     return this.#wanted
@@ -309,10 +314,7 @@ export class LineSession {
       const { timeouts } = this.#env
       if (!this.connected) {
         this.#become('connecting', reconnects === 0 ? 'connecting to the front' : 'waiting for the front to come back')
-        const answer = await this.#inbox.take(['connected', 'ended', 'recycle'], {
-          timeoutMs: timeouts.connectMs,
-          signal,
-        })
+        const answer = await this.#awaitConnection(signal)
         if (answer.kind === 'aborted') return null
         if (answer.kind === 'timed-out') {
           this.connectFailures++
@@ -328,6 +330,16 @@ export class LineSession {
       }
       return failure
     }
+  }
+
+  async #awaitConnection(signal: AbortSignal) {
+    const { connectMs } = this.#env.timeouts
+    const promptMs = Math.min(PROMPT_MS, connectMs)
+    const prompt = await this.#inbox.take(['connected', 'ended', 'recycle'], { timeoutMs: promptMs, signal })
+    if (prompt.kind !== 'timed-out') return prompt
+    // Nobody answers at once, so it is the front that is not there.
+    this.isComingUp = false
+    return this.#inbox.take(['connected', 'ended', 'recycle'], { timeoutMs: connectMs - promptMs, signal })
   }
 
   async #loginAndStream(
@@ -670,6 +682,7 @@ export class LineSession {
   #become(state: LineState, detail: string): void {
     this.detail = detail
     if (state === this.state) return
+    this.isComingUp = state !== 'streaming' && state !== 'latched' && state !== 'failed' && state !== 'logged-in'
     this.state = state
     this.stateSinceMs = this.#env.clock.monotonicMs()
     this.#env.changed(this.line)

@@ -74,7 +74,9 @@ export class LoginPermits {
     try {
       await writeDurably(this.#path, JSON.stringify(this.#budget))
     } catch (error) {
-      this.#onTrouble(`the login budget can't be kept on disk: ${error instanceof Error ? error.message : String(error)}`)
+      this.#onTrouble(
+        `the login budget can't be kept on disk: ${error instanceof Error ? error.message : String(error)}`,
+      )
     }
   }
 

@@ -25,10 +25,11 @@ import { IntervalHistogram, RecentHistogram } from '#domain/interval-histogram.t
 import { isoShanghai } from '#domain/iso-time.ts'
 import { LINES, type Line } from '#domain/line.ts'
 import { LiveSessions } from '#domain/session-calendar.ts'
+import type { TickTotals } from '#domain/status.ts'
 import { Closers } from './closers.ts'
 import { controlRoutes } from './control-routes.ts'
 import { ReplayDriver } from './drive-replay.ts'
-import { type JournalFacts, linesOf, readiness, type StatusParts, Throughput } from './feed-status.ts'
+import { type JournalFacts, linesOf, readiness, type StatusParts, Throughput, tickTotals } from './feed-status.ts'
 import { FeedSupervisor } from './feed-supervisor.ts'
 import { EvidenceKeeper } from './line-evidence.ts'
 import { LineSession } from './line-session.ts'
@@ -64,7 +65,7 @@ export interface DaemonOptions {
   started(facts: { metricsPort: number }): void
 }
 
-export type DaemonEnd = { kind: 'stopped'; reason: string } | { kind: 'replay-over'; accepted: number }
+export type DaemonEnd = { kind: 'stopped'; reason: string } | { kind: 'replay-over'; ticks: TickTotals }
 
 const ROUND_MS = 100
 const SESSIONS_DEADLINE_MS = 5_000
@@ -404,7 +405,7 @@ async function openAndRun(
         ended: () => {
           log('info', `the replay is over: ${path.accepted} ticks accepted`)
           if (options.untilEnd) {
-            void writer.sync().then(() => leave({ kind: 'replay-over', accepted: path.accepted }))
+            void writer.sync().then(() => leave({ kind: 'replay-over', ticks: tickTotals(path) }))
           }
         },
       },

@@ -137,7 +137,7 @@ export class TickPath {
     const isSignOfLife =
       outcome === Outcome.accepted ||
       outcome === Outcome.duplicate ||
-      (outcome === Outcome.stale && behindMs < LIVE_BEHIND_MAX_MS)
+      (outcome === Outcome.stale && arbiter.lastOlderByMs > 0 && arbiter.lastOlderByMs < LIVE_BEHIND_MAX_MS)
     if (isSignOfLife) this.#countLive(line, slot, outcome === Outcome.accepted)
     if (outcome === Outcome.accepted || outcome === Outcome.offSession) {
       this.#appended.eventMs = arbiter.lastEventMs

@@ -71,8 +71,10 @@ export class Arbiter {
   lastReset = false
   /** The tick classified last was the snapshot that a front pushes after a subscription. */
   lastWasSnapshot = false
-  /** How far the tick classified last came behind the other line, NaN when that can't be told. */
+  /** How much later than the other line the tick classified last came, NaN when that can't be told. */
   lastBehindMs = Number.NaN
+  /** By how much the tick classified last is older than its slot, by exchange time; 0 when it is not. */
+  lastOlderByMs = 0
 
   readonly #policy: ArbitrationPolicy
   readonly #sessions: SessionsView
@@ -103,6 +105,7 @@ export class Arbiter {
   classify(line: LineIndex, slot: number, productIndex: number, views: TickViews, at: number, alone: boolean): Outcome {
     this.lastReset = false
     this.lastBehindMs = Number.NaN
+    this.lastOlderByMs = 0
     const receivedMs = views.f64[(at + TICK_AT.receivedWallMs) >> 3] ?? 0
     const volume = views.i32[(at + TICK_AT.volume) >> 2] ?? -1
     const isSnapshot = this.#snapshotDue[line][slot] === 1
@@ -176,8 +179,12 @@ export class Arbiter {
     const slotEventMs = this.eventMs[slot] ?? 0
     const slotVolume = this.volume[slot] ?? 0
     if (eventMs < slotEventMs || volume < slotVolume) {
-      // Exchange stamps are common to both lines, so the distance in stamps and in arrivals add up to the delay of this line.
-      this.lastBehindMs = receivedMonotonicMs - (this.acceptedMonotonicMs[slot] ?? 0) + slotEventMs - eventMs
+      this.lastOlderByMs = slotEventMs - eventMs
+      // Exchange stamps are common to both lines, so the distances in stamps and in arrivals add up to the delay of this line. Stamps of
+      // whole seconds (CZCE) are too coarse for that.
+      const isCoarse = eventMs % 1000 === 0 && slotEventMs % 1000 === 0
+      const arrivedAfterMs = receivedMonotonicMs - (this.acceptedMonotonicMs[slot] ?? 0)
+      this.lastBehindMs = isCoarse ? Number.NaN : arrivedAfterMs + this.lastOlderByMs
       if (eventMs <= slotEventMs) return Outcome.stale
       return this.#contradict(line, slot, eventMs, volume, receivedMonotonicMs, alone)
     }

@@ -53,9 +53,13 @@ export class RecentHistogram {
     this.#current.observe(ms)
   }
 
-  /** @param nowMs monotonic */
-  quantileMs(quantile: number, nowMs: number): number | null {
+  /**
+   * Null below `least` observations.
+   * @param nowMs monotonic
+   */
+  quantileMs(quantile: number, nowMs: number, least = 1): number | null {
     this.#turn(nowMs)
+    if (this.#current.total + this.#previous.total < least) return null
     const counts = this.#current.counts.map((count, i) => count + (this.#previous.counts[i] ?? 0))
     return quantileOf(counts, this.#current.total + this.#previous.total, quantile)
   }

@@ -144,7 +144,7 @@ function reportEnd(shared: SharedOptions, end: DaemonEnd): number {
     command: 'run',
     outcome: end.kind,
     exit_code: 0,
-    ...(end.kind === 'stopped' ? { reason: end.reason } : { accepted: end.accepted }),
+    ...(end.kind === 'stopped' ? { reason: end.reason } : { ticks: end.ticks }),
   })
   return EXIT.done
 }
