@@ -36,7 +36,7 @@ const SEARCH_DEPTH = 4
 const usage = `usage: npm run build:ctp-bridge -- --sdk DIR [--out DIR] [--sanitize]
 
   --sdk DIR    unpacked CTP API archive: ThostFtdc*.h, [lib]thostmduserapi_se.so and, for the trading session, [lib]thosttraderapi_se.so
-  --out DIR    where ctp-bridge and ctp-bridge.json go (default: build/ctp-bridge)
+  --out DIR    where ctp-bridge and ctp-bridge.json go (default: build/)
   --sanitize   with AddressSanitizer and UndefinedBehaviorSanitizer, for tests
 `
 
@@ -58,7 +58,7 @@ function options() {
     return parseArgs({
       options: {
         sdk: { type: 'string' },
-        out: { type: 'string', default: join(root, 'build/ctp-bridge') },
+        out: { type: 'string', default: join(root, 'build') },
         sanitize: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },

@@ -30,30 +30,50 @@ bool isHostName(std::string_view text) {
   char before = '.';
   for (char c : text) {
     const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    if (!letter && !isDigit(c) && c != '-' && c != '.') return false;
-    if ((c == '.' || c == '-') && before == '.') return false;
-    letters = letters || letter;
+    if (!letter && !isDigit(c) && c != '-' && c != '.' && c != '_') return false;
+    if (!letter && !isDigit(c) && before == '.') return false;
+    letters = letters || letter || c == '-' || c == '_';
     before = c;
   }
   // Digits and dots only is a mistyped IPv4 address, not a name.
-  return letters && before != '.' && before != '-';
+  return letters && before != '.' && before != '-' && before != '_';
+}
+
+bool isHost(std::string_view text) { return isAddress(AF_INET, text) || isHostName(text); }
+
+struct Parts {
+  std::string_view scheme;
+  std::string_view host;
+};
+
+/// Scheme and host of `scheme://host:port`; an empty scheme when it is not of that form.
+Parts partsOf(std::string_view url) {
+  const std::size_t scheme = url.find("://");
+  const std::size_t colon = url.rfind(':');
+  if (scheme == std::string_view::npos || colon <= scheme + 3 || !isPort(url.substr(colon + 1))) return {};
+  return {url.substr(0, scheme), url.substr(scheme + 3, colon - scheme - 3)};
+}
+
+bool isFront(std::string_view url) {
+  Parts parts = partsOf(url);
+  if (parts.scheme != "tcp6") return (parts.scheme == "tcp" || parts.scheme == "ssl") && isHost(parts.host);
+  if (parts.host.size() > 2 && parts.host.front() == '[' && parts.host.back() == ']') parts.host = parts.host.substr(1, parts.host.size() - 2);
+  return isAddress(AF_INET6, parts.host);
+}
+
+bool isProxy(std::string_view url) {
+  const Parts parts = partsOf(url);
+  return (parts.scheme == "socks4" || parts.scheme == "socks4a" || parts.scheme == "socks5") && isHost(parts.host);
 }
 
 }  // namespace
 
 bool wellFormed(std::string_view address) {
   if (address.size() > lengthMax) return false;
-  const std::size_t scheme = address.find("://");
-  const std::size_t colon = address.rfind(':');
-  if (scheme == std::string_view::npos || colon <= scheme + 3) return false;
-  const std::string_view protocol = address.substr(0, scheme);
-  std::string_view host = address.substr(scheme + 3, colon - scheme - 3);
-  if (!isPort(address.substr(colon + 1))) return false;
-  if (protocol == "tcp6") {
-    if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-    return isAddress(AF_INET6, host);
-  }
-  return (protocol == "tcp" || protocol == "ssl") && (isAddress(AF_INET, host) || isHostName(host));
+  const std::size_t space = address.find(' ');
+  if (space == std::string_view::npos) return isFront(address);
+  const std::size_t proxy = address.find_first_not_of(' ', space);
+  return isFront(address.substr(0, space)) && proxy != std::string_view::npos && isProxy(address.substr(proxy));
 }
 
 std::vector<std::string> lines(std::string_view text) {

@@ -51,7 +51,7 @@ class Session {
   static bool fill(char (&field)[size], std::string_view text) {
     if (text.size() >= size) return false;
     std::memset(field, 0, size);
-    std::memcpy(field, text.data(), text.size());
+    text.copy(field, text.size());
     return true;
   }
 

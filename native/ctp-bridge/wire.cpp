@@ -54,7 +54,7 @@ std::vector<unsigned char> encodeMessage(Type type, Moment moment, const Message
   }
   for (std::string_view text : texts) {
     put(frame, at, static_cast<std::uint16_t>(text.size()));
-    std::memcpy(frame.data() + at + 2, text.data(), text.size());
+    text.copy(reinterpret_cast<char*>(frame.data() + at + 2), text.size());
     at += 2 + text.size();
   }
   return frame;

@@ -49,6 +49,7 @@ export class BridgeClient {
   readonly #ids = new Map<number, string>()
   readonly #home: string
   #sequence = 0
+  #isOver = false
   #waiters: (() => void)[] = []
 
   constructor(executable: string, { env = {}, args = [] as string[] } = {}) {
@@ -65,7 +66,11 @@ export class BridgeClient {
     })
     this.frames.on('data', (chunk: Buffer) => reader.push(chunk))
     this.ended = new Promise((resolve) => {
-      this.process.on('close', (code, signal) => resolve({ code, signal }))
+      this.process.on('close', (code, signal) => {
+        this.#isOver = true
+        resolve({ code, signal })
+        this.#wake()
+      })
     })
   }
 
@@ -112,10 +117,10 @@ export class BridgeClient {
       const value = found()
       if (value !== undefined && value !== false) return value
       const leftMs = deadline - performance.now()
-      if (leftMs <= 0) {
+      if (leftMs <= 0 || this.#isOver) {
         const seen = this.messages.map((message) => message.type).slice(-30)
         throw new Error(
-          `waited ${timeoutMs} ms for ${what}; last frames: ${seen.join(' ')}; log: ${this.log.slice(-2000)}`,
+          `${this.#isOver ? 'the bridge ended before' : `waited ${timeoutMs} ms for`} ${what}; last frames: ${seen.join(' ')}; log: ${this.log.slice(-2000)}`,
         )
       }
       await new Promise<void>((resolve) => {

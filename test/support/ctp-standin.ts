@@ -118,8 +118,12 @@ export async function standinSdk(shape: Shape): Promise<Sdk> {
   }
 }
 
+export const BUILDS = ['plain', 'sanitized'] as const
+export type Build = (typeof BUILDS)[number]
+
 /** The bridge for one shape: the path of its executable, built as a user builds it. */
-export async function builtBridge(shape: Shape, { sanitize = false } = {}): Promise<string> {
+export async function builtBridge(shape: Shape, build: Build = 'plain'): Promise<string> {
+  const sanitize = build === 'sanitized'
   const sdk = await standinSdk(shape)
   const inputs = [standinSources, bridgeSources, buildScript]
   const directory = await built(`bridge-${shape}${sanitize ? '-sanitized' : ''}`, inputs, async (into) => {
