@@ -1,6 +1,6 @@
 /**
  * Everything that can go wrong on a feed line, as a closed union made at the border. Vendor ids and texts stop here: decisions (retry.ts,
- * failover.ts) read the kind. The ids and what they mean are in docs/ctp-notes.md.
+ * failover.ts) read the kind. The ids come from the vendor notes in docs.
  */
 import { assert } from './assert.ts'
 

@@ -246,9 +246,10 @@ describe('with neither line delivering', () => {
     day.pass(30_000)
     expect(says(day.step)).toEqual(['primary', 'GAP', 'neither-line-delivers'])
     day.nowMs += 50
-    day.lastTickMs = day.nowMs
+    const returnedMs = day.nowMs - 20
+    day.lastTickMs = returnedMs
     expect(says(day.see('primary', 'ticking'))).toEqual(['primary', 'ACTIVE', 'gap-ended'])
-    expect(day.step.gap).toEqual({ fromMs: lastTickMs, toMs: day.nowMs })
+    expect(day.step.gap).toEqual({ fromMs: lastTickMs, toMs: returnedMs })
     expect(day.told.some(({ epochBump }) => epochBump)).toBe(false)
   })
 
@@ -443,6 +444,22 @@ describe('with a warm or cold backup', () => {
       if (!giveUp) day.pass(POLICY.raiseGraceMs)
       expect(says(day.step)).toEqual(['primary', 'SWITCHED', 'target-did-not-rise'])
     }
+  })
+
+  it('the home line streams while it does not serve, to prove itself', () => {
+    const day = new Day()
+    day.see('backup', 'standing-by')
+    day.see('primary', 'not-connected')
+    day.see('backup', 'ticking')
+    expect(day.state.phase.kind).toBe('active')
+    expect(linesWanted(day.state, 'cold')).toEqual({ primary: 'streaming', backup: 'streaming' })
+  })
+
+  it('a dead primary while automation is paused is a gap: what stands by delivers nothing', () => {
+    const day = new Day()
+    day.take('pause')
+    day.see('backup', 'standing-by')
+    expect(says(day.see('primary', 'not-connected'))).toEqual(['primary', 'GAP', 'both-lines-dead'])
   })
 
   it('only the serving line streams while all is well, and every line does when hot', () => {

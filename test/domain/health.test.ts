@@ -254,6 +254,13 @@ describe('coverage', () => {
     expect(report.warnings).toEqual(['100 contracts listed today are not subscribed yet.'])
   })
 
+  it('newcomers do not dilute what else is missing', () => {
+    const crowd = Array.from({ length: 895 }, (_, i) => entry(`crowd${i}`))
+    const ghosts = Array.from({ length: 5 }, (_, i) => entry(`ghost${i}`))
+    const newcomers = Array.from({ length: 100 }, (_, i) => entry(`new${i}`, { openDay: TODAY }))
+    expect(health([], { catalogue: [...crowd, ...ghosts, ...newcomers] }).verdict).toBe('CRITICAL')
+  })
+
   it('an expired contract is ignored; on its last day it counts while it is subscribed', () => {
     const catalogue = [
       entry('crowd0'),

@@ -313,6 +313,10 @@ describe('the failure stories', () => {
 })
 
 describe('silence', () => {
+  it('weighs more than low coverage, because a mute line delivers nothing at all', () => {
+    expect(reasonOf(mute(2_000, 20, { coverage: { own: 0.9, other: 1 } }))).toBe('line-mute')
+  })
+
   const quiet: SessionState[] = ['closed', 'break', 'holiday', 'auction']
 
   it.each(quiet)('in %s is nothing, however much the other line delivers', (sessionState) => {

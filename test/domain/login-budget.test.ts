@@ -35,6 +35,10 @@ describe('the login budget', () => {
     expect(grantLogin(budget, 'a', LOGIN_WINDOW_MS - 1, 3).granted).toBe(false)
   })
 
+  it('waits for enough logins to leave the window when the limit was lowered since', () => {
+    expect(grantLogin({ a: [0, 10, 20] }, 'a', 30, 2)).toEqual({ granted: false, retryAtMs: LOGIN_WINDOW_MS + 10 })
+  })
+
   it('counts accounts apart, and both lines of one account together', () => {
     const requests = [0, 1, 2, 3].map((atMs) => ({ account: ACCOUNTS[atMs % 2] ?? '', atMs }))
     expect(ask(requests, 1)).toEqual(

@@ -64,6 +64,7 @@ describe('a refused login', () => {
   })
 
   it('with 3 on the market-data front asks for a trading login and is not repeated', () => {
+    expect(kindOfLoginError('trading', 3, '')).toBe('credentials-rejected')
     expect(kindOfLoginError('market-data', 3, '')).toBe('trading-login-required')
     expect(nextAttempt('trading-login-required', 1, 0, 0)).toEqual(LATCHES)
   })
