@@ -115,7 +115,7 @@ function forPerson({ output, quiet }: TerminalOptions, paint: Terminal['paint'])
     progress(headline, bars) {
       if (quiet || output.isTTY !== true) return
       erase()
-      const width = (output.columns ?? 80) - 1
+      const width = (output.columns || 80) - 1
       // A line that wraps would take two rows and could not be erased by counting lines.
       const lines = [headline, ...bars.map(formatBar)].map((line) => `  ${line}`.slice(0, width))
       output.write(`${lines.join('\n')}\n`)
@@ -183,8 +183,9 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
   ]
 }
 
-/** 850 -> "0.9 s", 75_000 -> "1 m 15 s", 7_500_000 -> "2 h 05 m" */
+/** 15 -> "15 ms", 850 -> "0.9 s", 75_000 -> "1 m 15 s", 7_500_000 -> "2 h 05 m" */
 export function formatDuration(ms: number): string {
+  if (ms < 95) return `${Math.round(ms)} ms`
   if (ms < 9_950) return `${(ms / 1000).toFixed(1)} s`
   const seconds = Math.round(ms / 1000)
   if (seconds < 60) return `${seconds} s`

@@ -17,8 +17,15 @@ export type HealthProof =
 const LOOK_EVERY_MS = 250
 const CHECKPOINT_BEFORE_MS = 5 * 60_000
 
-/** Waits for a verdict of OK or WARNING until `deadlineMs` (monotonic); asks at least once. */
-export async function proveHealth(run: Run, deadlineMs: number): Promise<HealthProof> {
+export interface ProofOptions {
+  /** Monotonic. At least one question is asked. */
+  deadlineMs: number
+  /** A daemon that was found running has its snapshot from the start that brought it up. */
+  snapshot: boolean
+}
+
+/** Waits for a verdict of OK or WARNING. */
+export async function proveHealth(run: Run, { deadlineMs, snapshot }: ProofOptions): Promise<HealthProof> {
   const startedMs = run.clock.monotonicMs()
   let health = await ask(run)
   while (!isHealthy(health) && run.clock.monotonicMs() < deadlineMs && !run.interrupted.aborted) {
@@ -37,7 +44,7 @@ export async function proveHealth(run: Run, deadlineMs: number): Promise<HealthP
   run.steps.record('health', health.verdict === 'OK' ? 'ok' : 'warning', detail, startedMs)
   run.warnings.push(...health.warnings)
   const samples = checkpoint(run, health)
-  await snapshot(run, health)
+  if (snapshot) await recordSnapshot(run, health)
   return { healthy: true, samples }
 }
 
@@ -58,7 +65,7 @@ function checkpoint({ window, clock, steps }: Run, health: TransmittedHealth): P
 }
 
 /** A start that worked is not undone by a snapshot that did not. */
-async function snapshot(run: Run, health: TransmittedHealth): Promise<void> {
+async function recordSnapshot(run: Run, health: TransmittedHealth): Promise<void> {
   const startedMs = run.clock.monotonicMs()
   try {
     const path = await keepSnapshot(run, health)

@@ -9,7 +9,7 @@ import type { Problem } from '#domain/failure.ts'
 import type { FeedStatus } from '#domain/status.ts'
 import { EXIT } from '../exit-codes.ts'
 import { preflightChecks } from '../preflight.ts'
-import { allowedMs, awaitReady } from './await-ready.ts'
+import { allowedMs, awaitReady, type ReadyOutcome } from './await-ready.ts'
 import { proveHealth } from './prove-health.ts'
 import { EndRun, type ModeEnd, type Run } from './run.ts'
 import { checkLatches } from './safety.ts'
@@ -76,9 +76,12 @@ async function adopt(run: Run, status: FeedStatus): Promise<ModeEnd> {
   run.steps.record('daemon', 'ok', `runs already as process ${status.pid}, nothing restarted`, run.clock.monotonicMs())
   if (run.options.dryRun) return { outcome: 'already-running', exitCode: EXIT.done, status }
   const startedMs = run.clock.monotonicMs()
-  const outcome = await awaitReady(run, { daemon: null, startedMs })
+  const outcome: ReadyOutcome = status.ready
+    ? { kind: 'ready', status }
+    : await awaitReady(run, { daemon: null, startedMs })
   if (outcome.kind === 'ready') {
-    const health = await proveHealth(run, startedMs + allowedMs(run, outcome.status))
+    const deadlineMs = startedMs + allowedMs(run, outcome.status)
+    const health = await proveHealth(run, { deadlineMs, snapshot: false })
     if (health.healthy)
       return { outcome: 'already-running', exitCode: EXIT.done, status: outcome.status, samples: health.samples }
     return { outcome: 'degraded', exitCode: EXIT.notReady, status: outcome.status, problems: health.problems }
@@ -143,7 +146,8 @@ async function launch(run: Run, how: DaemonLaunch): Promise<ModeEnd> {
         outcome.status === null ? noAnswer(daemon) : notReady(outcome.status),
       ])
     case 'ready': {
-      const health = await proveHealth(run, startedMs + allowedMs(run, outcome.status))
+      const deadlineMs = startedMs + allowedMs(run, outcome.status)
+      const health = await proveHealth(run, { deadlineMs, snapshot: true })
       const status = await run.control.status().catch(() => outcome.status)
       if (!health.healthy) return notInTime(run, daemon, status, health.problems)
       daemon.letGo()
