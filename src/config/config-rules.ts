@@ -2,10 +2,11 @@
  * What no single value shows: combinations that can't work, or that work until the day they are needed. One named rule per sentence an
  * operator would say; all of them run, so that every problem is told at once.
  */
+import { timingProblems } from '#domain/failover-timing.ts'
 import type { Problem } from '#domain/failure.ts'
 import { LINES, type Line } from '#domain/line.ts'
 import type { SecretRef } from '#domain/secret-ref.ts'
-import { adapterOf, hasBackup, loginIsBegun, loginSettings } from './config.ts'
+import { adapterOf, failoverPolicyOf, hasBackup, livenessOf, loginIsBegun, loginSettings } from './config.ts'
 import type { EnvFile } from './env-file.ts'
 import type { FrontAddress } from './front-address.ts'
 import type { SettingName, Settings } from './schema.ts'
@@ -34,6 +35,7 @@ const RULES: readonly Rule[] = [
   credentialsAreNoPlaceholders,
   replayHasFiles,
   busSettingsFitTogether,
+  failoverKeepsItsPromise,
   timingsArePossible,
   sizesArePossible,
   profileFitsItsUse,
@@ -208,38 +210,42 @@ function busSettingsFitTogether({ settings }: RuleInput): Finding[] {
   return findings
 }
 
-interface Order {
-  readonly less: SettingName
-  readonly more: SettingName
-  readonly why: string
+/** Which setting to blame for a field that the domain's safety sums name; an unnamed one follows from LIVENESS_MUTE_SECONDS. */
+const SETTING_OF_FIELD: Readonly<Record<string, SettingName>> = {
+  'liveness.bridgeSilentMs': 'LIVENESS_BRIDGE_SILENT_SECONDS',
+  'failover.failbackStableMs': 'FAILBACK_STABLE_SECONDS',
+  'failover.flapLimit': 'FAILOVER_FLAP_LIMIT',
+  'failover.flapWindowMs': 'FAILOVER_FLAP_WINDOW_SECONDS',
+  'failover.sharedConfirmMs': 'FAILOVER_OBJECTIVE_SECONDS',
+}
+/** How often the daemon judges its lines. */
+const STEP_MS = 100
+
+function failoverKeepsItsPromise({ settings }: RuleInput): Finding[] {
+  const findings = timingProblems({
+    liveness: livenessOf(settings),
+    failover: failoverPolicyOf(settings),
+    objectiveMs: settings.FAILOVER_OBJECTIVE_SECONDS * 1000,
+    stepMs: STEP_MS,
+  }).map(({ name, message, remedy }) => {
+    const setting = SETTING_OF_FIELD[name] ?? 'LIVENESS_MUTE_SECONDS'
+    return problem(
+      [setting, 'FAILOVER_OBJECTIVE_SECONDS', 'FAILOVER_HOLD_DOWN_SECONDS', 'GUARD_DELAY_P95_MS'],
+      message,
+      remedy,
+    )
+  })
+  // Several sums may blame one setting; the first one says enough.
+  return findings.filter((one, i) => findings.findIndex(({ problem: { name } }) => name === one.problem.name) === i)
 }
 
-const ORDERS: readonly Order[] = [
-  {
-    less: 'LIVENESS_MUTE_SECONDS',
-    more: 'FAILOVER_OBJECTIVE_SECONDS',
-    why: 'a mute line is noticed later than it must be replaced',
-  },
-  {
-    less: 'LIVENESS_BRIDGE_SILENT_SECONDS',
-    more: 'FAILOVER_OBJECTIVE_SECONDS',
-    why: 'a hanging bridge is noticed later than it must be replaced',
-  },
-  { less: 'FAILOVER_HOLD_DOWN_SECONDS', more: 'FAILOVER_FLAP_WINDOW_SECONDS', why: 'flapping could never be seen' },
-  {
-    less: 'HEALTH_LAG_WARNING_SECONDS',
-    more: 'HEALTH_LAG_CRITICAL_SECONDS',
-    why: 'critical would come before the warning',
-  },
-]
-
 function timingsArePossible({ settings }: RuleInput): Finding[] {
-  const findings = ORDERS.filter(({ less, more }) => Number(settings[less]) >= Number(settings[more])).map(
-    ({ less, more, why }) => {
-      const message = `expected less than ${more} (${settings[more]}), got ${settings[less]}: ${why}`
-      return problem([less, more], message, `Lower ${less} or raise ${more}.`)
-    },
-  )
+  const findings: Finding[] = []
+  if (settings.HEALTH_LAG_WARNING_SECONDS >= settings.HEALTH_LAG_CRITICAL_SECONDS) {
+    const message = `expected less than HEALTH_LAG_CRITICAL_SECONDS (${settings.HEALTH_LAG_CRITICAL_SECONDS}), got ${settings.HEALTH_LAG_WARNING_SECONDS}: critical would come before the warning`
+    const about: SettingName[] = ['HEALTH_LAG_WARNING_SECONDS', 'HEALTH_LAG_CRITICAL_SECONDS']
+    findings.push(problem(about, message, 'Lower HEALTH_LAG_WARNING_SECONDS or raise HEALTH_LAG_CRITICAL_SECONDS.'))
+  }
   const login = settings.CONNECT_TIMEOUT_SECONDS + settings.LOGIN_TIMEOUT_SECONDS
   if (login >= settings.READY_TIMEOUT_SECONDS) {
     const message = `expected more than CONNECT_TIMEOUT_SECONDS + LOGIN_TIMEOUT_SECONDS (${login}), got ${settings.READY_TIMEOUT_SECONDS}: a start would give up before a login can fail`

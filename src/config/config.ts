@@ -226,10 +226,15 @@ function arbitrationOf(settings: Settings): ArbitrationPolicy {
   }
 }
 
-function livenessOf(settings: Settings): LivenessPolicy {
+/** One knob for silence: the finer limits keep their proportion to it. */
+export function livenessOf(settings: Settings): LivenessPolicy {
+  const muteMs = settings.LIVENESS_MUTE_SECONDS * 1000
+  const { muteMs: usualMuteMs, floodMuteMs, exchangeMuteMs } = DEFAULT_LIVENESS_POLICY
   return {
     ...DEFAULT_LIVENESS_POLICY,
-    muteMs: settings.LIVENESS_MUTE_SECONDS * 1000,
+    muteMs,
+    floodMuteMs: Math.min(floodMuteMs, muteMs),
+    exchangeMuteMs: (muteMs * exchangeMuteMs) / usualMuteMs,
     bridgeSilentMs: settings.LIVENESS_BRIDGE_SILENT_SECONDS * 1000,
     failuresMax: settings.LIVENESS_FAILURES_MAX,
     coverageThreshold: settings.COVERAGE_THRESHOLD,
@@ -239,13 +244,15 @@ function livenessOf(settings: Settings): LivenessPolicy {
   }
 }
 
-function failoverPolicyOf(settings: Settings): FailoverPolicy {
+export function failoverPolicyOf(settings: Settings): FailoverPolicy {
+  const holdDownMs = settings.FAILOVER_HOLD_DOWN_SECONDS * 1000
   return {
     ...DEFAULT_FAILOVER_POLICY,
-    holdDownMs: settings.FAILOVER_HOLD_DOWN_SECONDS * 1000,
+    holdDownMs,
     failbackStableMs: settings.FAILBACK_STABLE_SECONDS * 1000,
     flapLimit: settings.FAILOVER_FLAP_LIMIT,
     flapWindowMs: settings.FAILOVER_FLAP_WINDOW_SECONDS * 1000,
+    latchRescueMs: Math.max(DEFAULT_FAILOVER_POLICY.latchRescueMs, 2 * holdDownMs),
   }
 }
 
