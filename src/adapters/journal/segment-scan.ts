@@ -81,13 +81,14 @@ export class SegmentScan {
    * sequence `skipBelow` are passed over by their header, without a look at the ticks.
    */
   async next(skipBelow = 0): Promise<ScanStep> {
-    if ((await this.readHeading()).kind === 'short')
+    if ((await this.readHeading()).kind === 'short') {
       return { kind: 'tail', at: 0, bytes: (await this.#file.stat()).bytes, records: null }
+    }
     const at = this.#position
     const ahead = skipBelow > 0 ? HEADER_READ_BYTES : BUFFER_BYTES
-    if (!(await this.#hold(at, BLOCK_HEADER_BYTES, ahead))) return await this.#unreadable(at, null)
+    if (!(await this.#hold(at, BLOCK_HEADER_BYTES, ahead))) return await this.#unreadable(at, null, skipBelow)
     const header = decodeBlockHeader(this.views, at - this.#bufferStart)
-    if (header === null) return await this.#unreadable(at, null)
+    if (header === null) return await this.#unreadable(at, null, skipBelow)
 
     const blockBytes = BLOCK_HEADER_BYTES + header.payloadBytes
     const hasDefinitions = (header.flags & BLOCK_FLAG.instruments) !== 0
@@ -97,7 +98,7 @@ export class SegmentScan {
       return { kind: 'block', at, header, skipped, malformed: null }
     }
     if (!(await this.#hold(at, blockBytes, BUFFER_BYTES)) || !this.#payloadIsIntact(at, header)) {
-      return await this.#unreadable(at, header.count)
+      return await this.#unreadable(at, header.count, skipBelow)
     }
     this.#position = at + blockBytes
     return { kind: 'block', at, header, skipped, malformed: this.#readRecords(at - this.#bufferStart, header) }
@@ -107,20 +108,16 @@ export class SegmentScan {
     return this.#file.close()
   }
 
-  /** Nothing intact stands at `at`: looks on, at every multiple of 8, for a block that is. */
-  async #unreadable(at: number, records: number | null): Promise<ScanStep> {
+  /** Nothing intact was read at `at`: looks on, at every multiple of 8, for a block that is. */
+  async #unreadable(at: number, records: number | null, skipBelow: number): Promise<ScanStep> {
     this.#knownEnd = (await this.#file.stat()).bytes
     let candidate = at + 8
     while (await this.#hold(candidate, BLOCK_HEADER_BYTES, BUFFER_BYTES)) {
       candidate = this.#nextMagic(candidate)
-      if (!(await this.#hold(candidate, BLOCK_HEADER_BYTES, BUFFER_BYTES))) break
-      const header = decodeBlockHeader(this.views, candidate - this.#bufferStart)
-      const blockBytes = BLOCK_HEADER_BYTES + (header?.payloadBytes ?? 0)
-      if (
-        header !== null &&
-        (await this.#hold(candidate, blockBytes, BUFFER_BYTES)) &&
-        this.#payloadIsIntact(candidate, header)
-      ) {
+      if (await this.#isIntact(candidate)) {
+        // A writer may have written both blocks since the first was looked at. Only what is broken now, with the second there, is damage.
+        this.#buffered = 0
+        if (await this.#isIntact(at)) return await this.next(skipBelow)
         this.#position = candidate
         return { kind: 'damage', at, bytes: candidate - at, records }
       }
@@ -130,6 +127,13 @@ export class SegmentScan {
     this.#buffered = 0
     const bytes = Math.max(0, this.#knownEnd - at)
     return { kind: 'tail', at, bytes, records: bytes > 0 ? records : null }
+  }
+
+  async #isIntact(at: number): Promise<boolean> {
+    if (!(await this.#hold(at, BLOCK_HEADER_BYTES, BUFFER_BYTES))) return false
+    const header = decodeBlockHeader(this.views, at - this.#bufferStart)
+    if (header === null || !(await this.#hold(at, BLOCK_HEADER_BYTES + header.payloadBytes, BUFFER_BYTES))) return false
+    return this.#payloadIsIntact(at, header)
   }
 
   /** File position of the next block magic in the buffer from `from` on, or of the first place that the buffer can't judge. */
