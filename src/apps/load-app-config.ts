@@ -7,7 +7,7 @@ import type { Environment, ParsedConfig } from '#config/parse-config.ts'
 import type { SettingName } from '#config/schema.ts'
 import type { SharedOptions } from './shared-options.ts'
 
-export interface AppConfigOptions {
+interface AppConfigOptions {
   /** Other flags, by the name they override. */
   readonly flags?: Readonly<Partial<Record<SettingName, string | undefined>>>
   readonly requireBackup?: boolean

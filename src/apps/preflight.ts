@@ -35,7 +35,7 @@ import { Failure } from '#domain/failure.ts'
 import { createMarketCalendar } from '#domain/session-calendar.ts'
 import { TICK_BYTES } from '#domain/tick.ts'
 
-export interface PreflightOptions {
+interface PreflightOptions {
   /** No network checks. */
   readonly offline: boolean
   /** `inspect` leaves no trace; `prepare` creates the state directory. */

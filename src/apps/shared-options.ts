@@ -18,7 +18,7 @@ export interface SharedOptions {
 /** `table` for a person at a terminal, `json-lines` for a pipe, `json` for exactly one document. */
 export type OutputForm = 'table' | 'json-lines' | 'json'
 
-export interface CommandText {
+interface CommandText {
   name: string
   description: string
   /** Lines of "code  meaning", printed under the options. */
@@ -43,7 +43,7 @@ export function newCommand(text: CommandText): Command {
   return addSharedOptions(command)
 }
 
-export function addSharedOptions(command: Command): Command {
+function addSharedOptions(command: Command): Command {
   return command
     .option('--profile <name>', 'sim, paper, staging or live (default: FEED_PROFILE, else "sim")')
     .option('--env-file <file>', 'environment file (default: .env.<profile>)')

@@ -18,7 +18,7 @@ export interface Finding {
   readonly problem: Problem
 }
 
-export interface RuleInput {
+interface RuleInput {
   readonly settings: Settings
   readonly envFile: EnvFile | null
   readonly requireBackup: boolean

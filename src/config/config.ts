@@ -12,7 +12,7 @@ import { HiddenText, type SecretRef } from '#domain/secret-ref.ts'
 import type { FrontAddress } from './front-address.ts'
 import type { Profile, Settings } from './schema.ts'
 
-export type Adapter = 'sim' | 'replay' | 'ctp'
+type Adapter = 'sim' | 'replay' | 'ctp'
 
 /** One line's login. In sim and replay the names are made up, so that latches, budgets and masks work there too. */
 export interface LineConfig {
@@ -29,16 +29,6 @@ export interface LineConfig {
 }
 
 export type Config = ReturnType<typeof configOf>
-export type FeedConfig = Config['feed']
-export type SimConfig = Config['sim']
-export type ReplayConfig = Config['replay']
-export type PacingConfig = Config['pacing']
-export type TimeoutConfig = Config['timeouts']
-export type FailoverConfig = Config['failover']
-export type JournalConfig = Config['journal']
-export type MonitoringConfig = Config['monitoring']
-export type BusConfig = NonNullable<Config['bus']>
-export type LogConfig = Config['logs']
 
 /** What is no setting: where relative paths start, and the package's own files. */
 export interface Surroundings {

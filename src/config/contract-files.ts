@@ -10,7 +10,7 @@ import { formatVtSymbol, parseVtSymbol } from '#domain/instrument.ts'
 export const CONTRACT_FILE_BYTES_MAX = 64 * 1024 * 1024
 export const CONTRACT_ROWS_MAX = 200_000
 
-export type ContractFileFailure =
+type ContractFileFailure =
   | 'contract-file-missing'
   | 'contract-file-unreadable'
   | 'contract-file-too-large'
@@ -22,7 +22,7 @@ export interface Contract {
   readonly exchange: string
 }
 
-export interface Catalogue {
+interface Catalogue {
   readonly contracts: readonly Contract[]
   /** vt symbols listed more than once; each is in `contracts` once. */
   readonly duplicates: readonly string[]
@@ -33,7 +33,7 @@ export interface ActiveContract extends Contract {
   readonly lastTickMs: number | null
 }
 
-export interface ActiveFile {
+interface ActiveFile {
   readonly subscriptions: readonly ActiveContract[]
   readonly duplicates: readonly string[]
   readonly generatedAtMs: number | null

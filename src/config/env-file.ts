@@ -11,7 +11,7 @@ import { Failure, type Problem } from '#domain/failure.ts'
 
 export const ENV_FILE_BYTES_MAX = 65_536
 
-export type EnvFileFailure = 'env-file-missing' | 'env-file-unreadable' | 'env-file-damaged'
+type EnvFileFailure = 'env-file-missing' | 'env-file-unreadable' | 'env-file-damaged'
 
 export interface EnvFile {
   readonly path: string

@@ -12,7 +12,7 @@ export function configFingerprint(config: Config): string {
 }
 
 /** JSON with sorted keys, so that the order in which slices are written down does not count. */
-export function canonicalJson(value: unknown): string {
+function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_, inner: unknown) => {
     if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) return inner
     return Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))

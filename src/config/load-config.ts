@@ -8,7 +8,7 @@ import { readEnvFile } from './env-file.ts'
 import { type ConfigInputs, type ParsedConfig, parseConfig, shownValue } from './parse-config.ts'
 import { PROFILES } from './schema.ts'
 
-export interface LoadInputs extends Omit<ConfigInputs, 'envFile'> {
+interface LoadInputs extends Omit<ConfigInputs, 'envFile'> {
   /** From --env-file; otherwise `.env.<profile>` in `cwd`, which profile sim can do without. */
   readonly envFilePath?: string | undefined
 }

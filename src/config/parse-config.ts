@@ -45,7 +45,7 @@ export type ParsedConfig =
       readonly draft: Draft | null
     }
 
-export interface Draft {
+interface Draft {
   /** With defaults in place of what is malformed or missing. */
   readonly config: Config
   /** Settings that some problem speaks of; a check that depends on one would only tell about the default. */

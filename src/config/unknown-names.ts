@@ -28,7 +28,7 @@ export function unknownNames(names: Iterable<string>, where: 'env-file' | 'envir
   return warnings
 }
 
-export function nearestName(name: string): string | null {
+function nearestName(name: string): string | null {
   let nearest: string | null = null
   let best = DISTANCE_MAX + 1
   for (const candidate of SETTING_NAMES) {

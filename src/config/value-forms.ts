@@ -127,7 +127,7 @@ function isUrl(text: string, schemes: readonly string[]): boolean {
   return schemes.includes(protocol.replace(/:$/, '')) && hostname !== '' && username === '' && password === ''
 }
 
-export type MarketClockSetting =
+type MarketClockSetting =
   | { readonly kind: 'always-open' }
   | { readonly kind: 'real' }
   | { readonly kind: 'from'; readonly startMs: number }

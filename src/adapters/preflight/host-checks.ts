@@ -20,7 +20,7 @@ export function stateDirCheck(stateDir: string, touch: 'inspect' | 'prepare'): P
   }
 }
 
-export interface DiskNeeds {
+interface DiskNeeds {
   readonly stateDir: string
   /** The journal's share of a day, as far as it can be estimated. */
   readonly dayBytes: number
@@ -61,7 +61,7 @@ export function openFilesCheck(limitsFile = '/proc/self/limits'): PreflightCheck
   }
 }
 
-export interface MetricsAddress {
+interface MetricsAddress {
   readonly host: string
   /** 0: any free port. */
   readonly port: number

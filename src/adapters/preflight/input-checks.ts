@@ -67,13 +67,13 @@ function coverageFinding({ covered, coveredUntil, daysLeft }: CalendarCoverage):
   return daysLeft < DAYS_LEFT_MIN ? warning(detail, remedy) : ok(detail)
 }
 
-export interface CatalogueFacts {
+interface CatalogueFacts {
   readonly contracts: number
   readonly duplicates: readonly string[]
   readonly modifiedMs: number
 }
 
-export interface CatalogueCheck {
+interface CatalogueCheck {
   readonly read: () => Promise<CatalogueFacts>
   readonly maxAgeHours: number
   readonly nowMs: number
@@ -107,7 +107,7 @@ function missingCatalogue(error: unknown): Finding {
   return failed(error.message, remedy)
 }
 
-export interface CtpParts {
+interface CtpParts {
   readonly bridgePath: string
   readonly sdkLibDir: string | null
 }
@@ -139,7 +139,7 @@ export function ctpLibraryCheck({ bridgePath, sdkLibDir }: CtpParts): PreflightC
   }
 }
 
-export interface RecordingsCheck {
+interface RecordingsCheck {
   readonly files: readonly string[]
   /** Throws a Failure for a recording that can't be replayed; answers with one sentence about it otherwise. */
   readonly inspect: (path: string) => Promise<string>

@@ -3,7 +3,7 @@ import type { Line } from '#domain/line.ts'
 import { failed, ok, type PreflightCheck, skipped, warning } from './run-preflight.ts'
 import { type Endpoint, reach } from './tcp-reach.ts'
 
-export interface LineFronts {
+interface LineFronts {
   readonly line: Line
   readonly fronts: readonly Endpoint[]
 }
@@ -36,7 +36,7 @@ export function frontsCheck(lines: readonly LineFronts[], marketIsClosed: () => 
   }
 }
 
-export interface ServerCheck {
+interface ServerCheck {
   readonly name: string
   readonly servers: readonly Endpoint[]
   /** Not required: unreachable is a warning. */

@@ -5,7 +5,7 @@
 import type { Clock } from '#clock.ts'
 import { Failure, problemOf } from '#domain/failure.ts'
 
-export type CheckVerdict = 'ok' | 'warning' | 'failed' | 'skipped'
+type CheckVerdict = 'ok' | 'warning' | 'failed' | 'skipped'
 
 export interface Finding {
   readonly result: CheckVerdict
@@ -26,7 +26,7 @@ export interface CheckResult extends Finding {
 }
 
 /** The whole preflight promises five seconds; no check may take more than this. */
-export const CHECK_DEADLINE_MS = 4_000
+const CHECK_DEADLINE_MS = 4_000
 
 export function ok(detail: string): Finding {
   return { result: 'ok', detail, remedy: null }

@@ -7,7 +7,7 @@ import { access, mkdir, open, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Failure, type Problem } from '#domain/failure.ts'
 
-export type StateDirFailure =
+type StateDirFailure =
   | 'state-dir-unusable'
   | 'state-dir-not-writable'
   | 'state-dir-exposed'
