@@ -23,6 +23,7 @@ async function openRecordings(
 ): Promise<EmbeddedMarket> {
   const { line, scenario } = options
   const exchanges = options.textMap('product_exchanges')
+  const calendar = await readMarketCalendar(options.text('calendar'))
   const feed = await ReplayFeed.open({
     writer,
     clock: systemClock,
@@ -34,8 +35,8 @@ async function openRecordings(
       .text('files')
       .split('\n')
       .filter((path) => path !== ''),
-    calendar: await readMarketCalendar(options.text('calendar')),
-    exchangeOfProduct: (product) => exchanges.get(product),
+    calendar,
+    exchangeOfProduct: (product) => exchanges.get(product) ?? calendar?.exchangeOf(product),
   })
   const front = new EmbeddedFront({
     writer,

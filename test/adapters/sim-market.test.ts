@@ -1,13 +1,18 @@
 // The simulated market: one market on both lines, plausible to an arbiter, under the calendar, with its faults.
+
+import { Writable } from 'node:stream'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { BridgeWriter, ReaderStalled } from '#adapters/feeds/bridge-writer.ts'
 import { MarketDay } from '#adapters/feeds/sim/market-day.ts'
+import { SimMarket } from '#adapters/feeds/sim/sim-market.ts'
 import { listUniverse, SIM_INSTRUMENTS_MAX } from '#adapters/feeds/sim/sim-universe.ts'
 import { TickSchedule, weightsByActivity } from '#adapters/feeds/sim/tick-schedule.ts'
 import { vendorText } from '#adapters/feeds/wire.ts'
 import { Arbiter, OUTCOME_NAMES } from '#domain/arbitration.ts'
 import { EXCHANGES, productOfInstrument } from '#domain/instrument.ts'
 import { alwaysOpenCalendar, LiveSessions, type MarketCalendar } from '#domain/session-calendar.ts'
+import { TICK_AT, TICK_BYTES, tickViews } from '#domain/tick.ts'
 import { at, shippedCalendar } from '../support/shipped-calendar.ts'
 import { SimLine, type SimLineOptions, type TickRecord } from '../support/sim-line.ts'
 
@@ -184,6 +189,21 @@ describe('a tick', () => {
     }
   })
 
+  test('shows another book than any of its 255 neighbours', () => {
+    const instruments = listUniverse(100, 20260304)
+    const schedule = new TickSchedule(weightsByActivity(instruments.map(({ activity }) => activity)), () => 0)
+    const market = new SimMarket({ seed: 1, instruments, schedule, ticksPerSecond: 1000 })
+    market.openDay(20260304)
+    const views = tickViews(new ArrayBuffer(TICK_BYTES))
+    for (let instrument = 0; instrument < instruments.length; instrument += 9) {
+      const volumes = Array.from({ length: 256 }, (_, ordinal) => {
+        market.write(views, 0, instrument, 1000 + ordinal, originMs)
+        return views.i32[TICK_AT.bidVolumes / 4]
+      })
+      expect(new Set(volumes).size).toBe(256)
+    }
+  })
+
   test('never takes volume or time back, and stays within its own day', async () => {
     const line = new SimLine({ originMs, instruments: 200, ticksPerSecond: 4000 })
     await line.subscribe()
@@ -229,6 +249,37 @@ describe('a tick', () => {
     expect(czce.every(({ millisecond }) => millisecond === 0)).toBe(true)
     const moments = czce.map(({ instrument, time, volume }) => `${instrument} ${time} ${volume}`)
     expect(new Set(moments).size).toBeLessThan(moments.length)
+  })
+})
+
+describe('a line that was stopped for a while', () => {
+  test('makes up for the last five seconds, and counts what is older as dropped', async () => {
+    const line = new SimLine({ originMs })
+    await line.subscribe()
+    await line.runUntil(originMs + 1000)
+    const before = line.ticks.length
+    await line.runUntil(originMs + 61_000, 60_000)
+    const madeUp = line.ticks.length - before
+    expect(madeUp).toBeGreaterThanOrEqual(5000)
+    expect(madeUp).toBeLessThanOrEqual(5001)
+    const { received, written, dropped } = line.writer.ticks
+    expect({ dropped, all: written + dropped }).toEqual({ dropped: 60_000 - madeUp, all: received })
+    const [last, first] = [line.ticks[before - 1], line.ticks[before]]
+    expect((first?.sequence ?? 0) - (last?.sequence ?? 0)).toBe(dropped + 1)
+  })
+
+  test('takes no more ticks than the pipe has room for, and ends before answers eat the memory', () => {
+    const out = new Writable({ highWaterMark: 1, write: () => {} })
+    const writer = new BridgeWriter(out)
+    const room = writer.room
+    for (let i = 0; i < room; i++) expect(writer.reserveTick(1)).toBeGreaterThanOrEqual(0)
+    expect(writer.room).toBe(0)
+    expect(writer.reserveTick(1)).toBe(-1)
+    // Answers still fit, up to a limit that only a supervisor can reach which asks and never reads.
+    writer.send('log', 0, { texts: ['still here'] })
+    expect(() => {
+      for (let i = 0; i < 100_000; i++) writer.send('log', 0, { texts: ['x'.repeat(60_000)] })
+    }).toThrow(ReaderStalled)
   })
 })
 

@@ -145,6 +145,10 @@ export class TickRecord {
     return this.#views.i32[TICK_AT.instrument / 4] ?? 0
   }
 
+  get sequence(): number {
+    return this.#views.i32[2] ?? 0
+  }
+
   get volume(): number {
     return this.#views.i32[TICK_AT.volume / 4] ?? Number.NaN
   }

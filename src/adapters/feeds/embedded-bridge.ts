@@ -3,12 +3,12 @@
  * is opened by the first `start`; commands that come while it is being opened wait for it.
  *
  * Exit codes: 0 the supervisor closed stdin or went away, 64 not run by a supervisor or wrong start options, 65 unusable input,
- * 66 input that can't be read, 70 anything unforeseen.
+ * 66 input that can't be read, 70 anything unforeseen while obeying a command.
  */
 import { createWriteStream, fstatSync } from 'node:fs'
 import { Socket } from 'node:net'
 import type { Readable, Writable } from 'node:stream'
-import { systemClock } from '#clock.ts'
+import { sleep, systemClock } from '#clock.ts'
 import { Failure } from '#domain/failure.ts'
 import { LINES, type Line } from '#domain/line.ts'
 import { BridgeWriter } from './bridge-writer.ts'
@@ -35,6 +35,7 @@ export interface EmbeddedBridgeOptions {
 }
 
 const COUNTERS_EVERY_MS = 1000
+const LAST_WORDS_MS = 500
 const FRAMES_FD = 3
 
 /** Runs until the process ends. */
@@ -108,7 +109,8 @@ async function fail(
   console.error(error instanceof Error && !isKnown ? error.stack : text)
   try {
     writer.send('log', Date.now(), { texts: [text] })
-    await writer.drained()
+    // Nobody may be reading any more, and that must not keep a broken bridge alive.
+    await Promise.race([writer.drained(), sleep(LAST_WORDS_MS)])
   } finally {
     exit(exitCodeOf(error))
   }

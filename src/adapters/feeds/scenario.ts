@@ -115,7 +115,7 @@ function invalid(problems: readonly string[], cause?: unknown): Failure {
   return new Failure(
     'scenario-invalid',
     `scenario: ${problems.join('; ')}`,
-    'Correct the scenario file; README describes every fault with its keys.',
+    'Correct the scenario file; docs/scenarios.md describes every fault with its keys.',
     cause,
   )
 }

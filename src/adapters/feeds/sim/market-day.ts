@@ -112,6 +112,11 @@ export class MarketDay {
     return until
   }
 
+  /** Whether any instrument ticks at the number that the gate was last prepared for. */
+  get isAnyOpen(): boolean {
+    return this.#isOpen.includes(1)
+  }
+
   isOpen(instrument: number): boolean {
     return this.#isOpen[this.#groupOf[instrument] ?? 0] === 1
   }

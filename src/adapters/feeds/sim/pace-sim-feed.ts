@@ -14,7 +14,7 @@ export function paceSimFeed(feed: SimFeed, front: EmbeddedFront, writer: BridgeW
       setImmediate(step)
       return
     }
-    const nextMs = front.owesSnapshots ? 0 : Math.min(feed.nextTickMs, front.nextEventMs())
+    const nextMs = front.owesSnapshots ? 0 : Math.min(feed.nextDueMs, front.nextEventMs())
     setTimeout(step, Math.min(IDLE_MS, Math.max(1, Math.ceil(nextMs - feed.marketNowMs()))))
   }
   step()

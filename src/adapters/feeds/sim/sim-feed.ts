@@ -81,8 +81,13 @@ export class SimFeed implements FrontMarket {
     return marketStartMs + clock.monotonicMs() - marketStartMonotonicMs
   }
 
-  /** Market time of the next tick, whoever may want it. */
-  get nextTickMs(): number {
+  /** Market time before which nothing can tick: the next tick, or the next opening of a closed market. */
+  get nextDueMs(): number {
+    const gateUntil = this.#day.gateAt(this.#next)
+    return this.#day.isAnyOpen ? this.#nextTickMs : Math.min(this.#day.momentOf(gateUntil), this.#day.endMs)
+  }
+
+  get #nextTickMs(): number {
     return this.#day.momentOf(this.#next)
   }
 
@@ -116,7 +121,7 @@ export class SimFeed implements FrontMarket {
   #skipOld(nowMs: number): void {
     const lagMs = this.#front?.activeAt(nowMs).lagMs ?? 0
     const oldestMs = nowMs - lagMs - BACKLOG_MS
-    if (this.nextTickMs >= oldestMs) return
+    if (this.#nextTickMs >= oldestMs) return
     let skipped = 0
     while (this.#day.endMs <= oldestMs) {
       skipped += this.#day.numberFrom(this.#day.endMs) - this.#next
@@ -125,8 +130,9 @@ export class SimFeed implements FrontMarket {
     const first = this.#day.numberFrom(oldestMs)
     skipped += Math.max(0, first - this.#next)
     this.#next = Math.max(this.#next, first)
+    this.#day.gateAt(this.#next)
     // Only what somebody wanted is a loss.
-    const share = this.#wantedShare()
+    const share = this.#day.isAnyOpen ? this.#wantedShare() : 0
     this.#writer.ticks.received += Math.round(skipped * share)
     this.#writer.dropTicks(Math.round(skipped * share))
   }
@@ -147,18 +153,21 @@ export class SimFeed implements FrontMarket {
   #emitUntil(front: EmbeddedFront, nowMs: number, limit: number): boolean {
     const horizonMs = nowMs - front.activeAt(nowMs).lagMs
     let left = limit
-    while (this.nextTickMs <= horizonMs) {
-      if (this.nextTickMs >= this.#day.endMs) {
+    while (this.#nextTickMs <= horizonMs) {
+      if (this.#nextTickMs >= this.#day.endMs) {
         this.#turnDay()
         continue
       }
-      const faults = front.activeAt(this.nextTickMs)
+      const faults = front.activeAt(this.#nextTickMs)
       const gateUntil = this.#day.gateAt(this.#next)
       // First number after the stretch in which faults, sessions and the day stay as they are.
       const untilMs = Math.min(front.activeUntilMs, this.#day.endMs)
       const end = Math.min(this.#endOfHorizon(horizonMs), gateUntil, this.#next + left, this.#day.numberFrom(untilMs))
       const from = this.#next
-      const isWholly = faults.touchesTicks ? this.#emitFaulty(front, faults, end) : this.#emit(front.subscribed, end)
+      let isWholly = true
+      if (!this.#day.isAnyOpen) this.#next = end
+      else if (faults.touchesTicks) isWholly = this.#emitFaulty(front, faults, end)
+      else isWholly = this.#emit(front.subscribed, end)
       left -= this.#next - from
       if (!isWholly || left <= 0) return false
     }
