@@ -4,7 +4,7 @@
  * holds it, so that a refusal can name the other run.
  */
 import { createHash } from 'node:crypto'
-import { realpath } from 'node:fs/promises'
+import { readdir, readFile, readlink, realpath } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { Failure } from '#domain/failure.ts'
 
@@ -49,6 +49,30 @@ export async function takeLock(stateDir: string, purpose: LockPurpose, holder: L
 export async function lockHolder(stateDir: string, purpose: LockPurpose): Promise<LockHolder | 'silent' | null> {
   const answer = await askHolder(await lockName(stateDir, purpose))
   return answer === 'gone' ? null : (answer ?? 'silent')
+}
+
+/**
+ * The process that holds the lock, by the kernel's own books: also for a holder that is stopped and cannot answer. Null when nobody
+ * holds it or the holder belongs to another user.
+ */
+export async function lockOwnerPid(stateDir: string, purpose: LockPurpose): Promise<number | null> {
+  const name = (await lockName(stateDir, purpose)).replace('\0', '@')
+  const sockets = await readFile('/proc/net/unix', 'utf8').catch(() => '')
+  const inodes = sockets.split('\n').flatMap((line) => {
+    const [, , , , , , inode, path] = line.split(/\s+/)
+    return path === name && inode !== undefined ? [`socket:[${inode}]`] : []
+  })
+  if (inodes.length === 0) return null
+  for (const entry of await readdir('/proc')) {
+    if (!/^\d+$/.test(entry)) continue
+    // Processes end while we look, and those of other users may not be looked into.
+    const descriptors = await readdir(`/proc/${entry}/fd`).catch(() => [])
+    for (const descriptor of descriptors) {
+      const target = await readlink(`/proc/${entry}/fd/${descriptor}`).catch(() => '')
+      if (inodes.includes(target)) return Number(entry)
+    }
+  }
+  return null
 }
 
 async function lockName(stateDir: string, purpose: LockPurpose): Promise<string> {

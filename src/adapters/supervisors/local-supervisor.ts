@@ -9,7 +9,7 @@ import { basename, join } from 'node:path'
 import { type Clock, sleep } from '#clock.ts'
 import { Failure } from '#domain/failure.ts'
 import type { ControlClient } from '../control/control-client.ts'
-import { lockHolder } from '../state/run-lock.ts'
+import { lockOwnerPid } from '../state/run-lock.ts'
 import { commandLine, familyOf, identify, isAlive, type ProcessIdentity, signalProcess } from './process-identity.ts'
 import type { DaemonEnd, DaemonLaunch, StartedDaemon, StopOutcome, StopPlan, Supervisor } from './supervisor.ts'
 
@@ -22,6 +22,8 @@ export interface LocalSupervisorOptions {
 }
 
 const CONSOLE_TAIL_BYTES = 16_384
+/** Frames of a stack trace and the banner after it say nothing to an operator, and push what does out of sight. */
+const STACK_NOISE = /^ {4}at |^Node\.js v/
 const LOOK_EVERY_MS = 50
 /** A bridge ends by itself when the daemon's end of its stdin closes. */
 const BRIDGE_GRACE_MS = 1_000
@@ -30,8 +32,8 @@ export function localSupervisor(options: LocalSupervisorOptions): Supervisor {
   return {
     kind: 'local',
     start: (launch) => startDaemon(options, launch),
-    find: async () => (await findDaemon(options))?.pid ?? null,
-    launchOfRunning: async () => launchOf(await findDaemon(options), options),
+    find: async () => (await findDaemon(options))?.process.pid ?? null,
+    launchOfRunning: async () => launchOf((await findDaemon(options))?.process ?? null, options),
     stop: (plan, signal) => stopDaemon(options, plan, signal),
   }
 }
@@ -89,27 +91,33 @@ function lastLines(path: string, count: number): string[] {
     const tail = Buffer.alloc(Math.min(size, CONSOLE_TAIL_BYTES))
     const read = readSync(fd, tail, 0, tail.length, size - tail.length)
     const lines = tail.toString('utf8', 0, read).split('\n')
-    return lines.filter((line) => line.trim() !== '').slice(-count)
+    return lines.filter((line) => line.trim() !== '' && !STACK_NOISE.test(line)).slice(-count)
   } finally {
     closeSync(fd)
   }
 }
 
+interface FoundDaemon {
+  process: ProcessIdentity
+  /** Whether it answers on its control socket. */
+  answers: boolean
+}
+
 /**
  * The daemon's process by the first witness that knows: the daemon itself, its lock, the note made when it was started. The last one
- * finds a daemon that is stopped or hangs before it has a socket.
+ * finds a daemon that was stopped before it had a lock.
  */
-async function findDaemon(options: LocalSupervisorOptions): Promise<ProcessIdentity | null> {
+async function findDaemon(options: LocalSupervisorOptions): Promise<FoundDaemon | null> {
   const { stateDir, control } = options
-  const pid = await control.status().then(
+  const answer = await control.status().then(
     (status) => status.pid,
     () => null,
   )
-  if (pid !== null) return ownProcess(options, pid)
-  const holder = await lockHolder(stateDir, 'daemon')
-  if (holder !== null && holder !== 'silent') return ownProcess(options, holder.pid)
+  if (answer !== null) return { process: ownProcess(options, answer), answers: true }
+  const pid = await lockOwnerPid(stateDir, 'daemon')
+  if (pid !== null) return { process: ownProcess(options, pid), answers: false }
   const noted = rememberedDaemon(stateDir)
-  return noted !== null && isAlive(noted) ? noted : null
+  return noted !== null && isAlive(noted) ? { process: noted, answers: false } : null
 }
 
 /** From the process itself: an environment may hold secrets and is therefore written down nowhere. */
@@ -143,14 +151,15 @@ function ownProcess({ program }: LocalSupervisorOptions, pid: number): ProcessId
 }
 
 async function stopDaemon(options: LocalSupervisorOptions, plan: StopPlan, signal?: AbortSignal) {
-  const daemon = await findDaemon(options)
-  if (daemon === null) {
+  const found = await findDaemon(options)
+  if (found === null) {
     const noted = rememberedDaemon(options.stateDir)
     const left = noted === null ? [] : await endOrphans(familyOf(noted).filter(isBridge))
     return { outcome: 'not-running' as const, pid: null, orphans: left }
   }
+  const daemon = found.process
   const family = new Map(familyOf(daemon).map((child) => [child.pid, child]))
-  const outcome = await endDaemon(options, daemon, plan, signal, () => {
+  const outcome = await endDaemon(options, found, plan, signal, () => {
     // Bridges may have been replaced while the daemon drained.
     for (const child of familyOf(daemon)) family.set(child.pid, child)
   })
@@ -162,19 +171,16 @@ async function stopDaemon(options: LocalSupervisorOptions, plan: StopPlan, signa
 
 async function endDaemon(
   { control, clock }: LocalSupervisorOptions,
-  daemon: ProcessIdentity,
+  { process: daemon, answers }: FoundDaemon,
   plan: StopPlan,
   signal: AbortSignal | undefined,
   beforeKill: () => void,
 ): Promise<StopOutcome> {
-  const asked = await control.shutdown(plan.reason).then(
-    (answer) => answer.kind === 'done',
-    () => false, // It hangs, or is too busy to hear; the signals do not need its cooperation.
-  )
+  const asked = answers && (await isAccepted(control.shutdown(plan.reason)))
   // The daemon drains on the first demand and cuts everything on the second, whichever way they come.
-  if (!asked) signalProcess(daemon, 'SIGTERM')
+  if (!asked) terminate(daemon)
   if (await gone(daemon, plan.drainMs, clock, signal)) return 'drained'
-  signalProcess(daemon, 'SIGTERM')
+  terminate(daemon)
   if (await gone(daemon, plan.signalMs, clock)) return 'terminated'
   beforeKill()
   signalProcess(daemon, 'SIGKILL')
@@ -184,6 +190,19 @@ async function endDaemon(
     `process ${daemon.pid} did not end within ${plan.signalMs / 1000} s of SIGKILL`,
     'It waits for a disk or network file system; look at dmesg and stop it by hand.',
   )
+}
+
+async function isAccepted(demand: Promise<{ kind: 'done' | 'refused' }>): Promise<boolean> {
+  return demand.then(
+    (answer) => answer.kind === 'done',
+    () => false, // Too busy to hear; a signal does not need its cooperation.
+  )
+}
+
+/** A stopped process (SIGSTOP, a debugger) hears SIGTERM only once it is continued. */
+function terminate(daemon: ProcessIdentity): void {
+  signalProcess(daemon, 'SIGTERM')
+  signalProcess(daemon, 'SIGCONT')
 }
 
 /** Whether the process ended in time. An abort of the signal only shortens the wait. */

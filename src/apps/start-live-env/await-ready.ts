@@ -27,7 +27,7 @@ export interface AwaitReadyOptions {
 
 export async function awaitReady(run: Run, { daemon, startedMs }: AwaitReadyOptions): Promise<ReadyOutcome> {
   const { clock, interrupted, terminal } = run
-  const milestones = new Milestones(run)
+  const milestones = new Milestones(run, daemon === null)
   let status: FeedStatus | null = null
   let readySinceMs: number | null = null
   while (true) {
@@ -129,11 +129,13 @@ function subscribedOf({ subscribed, expected, refused }: LineStatus): string {
 /** Each milestone is recorded once, in order, with the time since the one before. */
 class Milestones {
   readonly #run: Run
-  #next = 0
+  #next: number
   #sinceMs: number
 
-  constructor(run: Run) {
+  /** A daemon that was found running answers already. */
+  constructor(run: Run, foundRunning: boolean) {
     this.#run = run
+    this.#next = foundRunning ? 1 : 0
     this.#sinceMs = run.clock.monotonicMs()
   }
 

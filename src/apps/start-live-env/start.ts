@@ -16,16 +16,18 @@ import { checkLatches } from './safety.ts'
 import { stopRunning } from './stop.ts'
 
 const LAST_WORDS = 8
+const STEPS_UP = ['daemon', 'connect', 'login', 'subscribe', 'health', 'snapshot', 'metrics']
 
 export async function start(run: Run): Promise<ModeEnd> {
   if (run.options.ifTradingDay && run.window.opensMs === null) return skipped(run)
   await checkLatches(run)
   const running = await look(run)
-  if (running.kind === 'answering') return adopt(run, running.status)
+  if (running.kind === 'answering' && running.status.feed_state !== 'KILLED') return adopt(run, running.status)
   if (running.kind === 'silent') return silentDaemon(running.pid)
   await preflight(run)
-  if (run.options.dryRun)
-    return planned(run, ['daemon', 'connect', 'login', 'subscribe', 'health', 'snapshot', 'metrics'])
+  if (run.options.dryRun) return planned(run, STEPS_UP)
+  // The kill switch cut this one for good; its latch is cleared, or we would not have come so far.
+  if (running.kind === 'answering') await stopRunning(run)
   return bringUp(run, null)
 }
 
@@ -35,7 +37,7 @@ export async function restart(run: Run): Promise<ModeEnd> {
   await preflight(run)
   const previous = await run.supervisor.launchOfRunning()
   if (run.options.dryRun) {
-    return planned(run, ['stop', 'daemon', 'connect', 'login', 'subscribe', 'health', 'snapshot', 'metrics'])
+    return planned(run, ['stop', ...STEPS_UP])
   }
   await stopRunning(run)
   return bringUp(run, previous)
@@ -176,14 +178,7 @@ async function putBack(run: Run, previous: DaemonLaunch, failed: ModeEnd): Promi
   await stopRunning(run)
   const back = await launch(run, previous)
   const { problems = [] } = failed
-  if (back.exitCode === EXIT.done) {
-    return {
-      ...back,
-      outcome: 'put-back',
-      exitCode: failed.exitCode === EXIT.done ? EXIT.notReady : EXIT.notReady,
-      problems,
-    }
-  }
+  if (back.exitCode === EXIT.done) return { ...back, outcome: 'put-back', exitCode: EXIT.notReady, problems }
   return { ...back, problems: [...problems, ...(back.problems ?? [])] }
 }
 

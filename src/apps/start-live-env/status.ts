@@ -40,7 +40,7 @@ export async function status(run: Run): Promise<ModeEnd> {
 }
 
 async function clearLatch(
-  { config, options, steps, clock }: Run,
+  { config, options, control, steps, clock, warnings }: Run,
   which: 'primary' | 'backup' | 'kill',
 ): Promise<ModeEnd> {
   const startedMs = clock.monotonicMs()
@@ -50,6 +50,9 @@ async function clearLatch(
   const detail =
     names.length === 0 ? `no latch was set for ${which}` : `cleared: ${names.join('; ')} (${options.reason})`
   steps.record('clear-latch', 'ok', detail, startedMs)
+  const running = await control.status().catch(() => null)
+  if (names.length > 0 && running !== null)
+    warnings.push('The running daemon does not know of it: start-live-env restart.')
   return {
     outcome: names.length === 0 ? 'nothing-to-clear' : 'cleared',
     exitCode: EXIT.done,
