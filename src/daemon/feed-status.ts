@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { Clock } from '#clock.ts'
 import { OUTCOME_NAMES } from '#domain/arbitration.ts'
+import type { LineCoverage } from '#domain/coverage.ts'
 import { FAILOVER_SENTENCES } from '#domain/failover-reason.ts'
-import { EXCHANGES, formatVtSymbol } from '#domain/instrument.ts'
+import { formatVtSymbol } from '#domain/instrument.ts'
 import type { InstrumentTable } from '#domain/instrument-table.ts'
 import type { RecentHistogram } from '#domain/interval-histogram.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
@@ -12,8 +13,8 @@ import { LINES, type Line } from '#domain/line.ts'
 import { PULSE_SENTENCES } from '#domain/liveness.ts'
 import type { MarketCalendar } from '#domain/session-calendar.ts'
 import type { ExchangeCoverage, FeedStatus, LineStatus, TickTotals } from '#domain/status.ts'
-import { Subscription } from '#domain/subscription-book.ts'
 import type { FeedSupervisor } from './feed-supervisor.ts'
+import { coverageOfLines } from './line-coverage.ts'
 import type { LineSession } from './line-session.ts'
 import type { MarketClock } from './market-clock.ts'
 import type { TickPath } from './tick-path.ts'
@@ -29,6 +30,8 @@ export interface StatusParts {
   latency: RecentHistogram
   throughput: Throughput
   journal: JournalFacts
+  /** What recovery had to say, null when there was nothing. */
+  recovery: string | null
   coverageThreshold: number
   identity: {
     profile: string
@@ -47,9 +50,10 @@ export interface JournalFacts {
   readonly bytesWritten: number
   readonly lastSequence: number
   readonly syncedSequence: number
-  readonly lost: number
   readonly state: 'writing' | 'failing'
-  readonly recovery: string | null
+  /** Bytes on disk. */
+  readonly bytes: number
+  readonly lastSyncMs: number
 }
 
 /** Accepted ticks per second over the last whole seconds. */
@@ -71,6 +75,7 @@ export function feedStatus(parts: StatusParts): FeedStatus {
   const nowMs = clock.monotonicMs()
   const marketMs = marketClock.nowMs()
   const serving = sessions[supervisor.serving]
+  const coverage = coverageOfLines(sessions, parts, parts.coverageThreshold)[supervisor.serving]
   const ready = readiness(parts)
   const { step, automation } = { step: supervisor.lastStep, automation: supervisor.state.automation }
   return {
@@ -91,13 +96,13 @@ export function feedStatus(parts: StatusParts): FeedStatus {
     ready_detail: ready.detail,
     started_at: isoShanghai(identity.startedAtMs),
     uptime_ms: Math.round(nowMs - identity.startedMonotonicMs),
-    coverage_ratio: ratio(serving?.book.subscribed ?? 0, serving?.book.expected ?? 0),
-    tick_coverage_ratio: ratio(path.tickedCount, serving?.book.expected ?? 0),
+    coverage_ratio: coverage?.subscribedRatio ?? 0,
+    tick_coverage_ratio: coverage?.tickedRatio ?? 0,
     expected_total: serving?.book.expected ?? 0,
     subscribed_total: serving?.book.subscribed ?? 0,
-    ticked_total: path.tickedCount,
-    refused_contracts: refusedContracts(parts, serving),
-    exchanges: exchangeCoverage(parts, serving, marketMs),
+    ticked_total: coverage?.ticked ?? 0,
+    refused_contracts: namesOf(parts.table, coverage?.refusedSlots.slots ?? []),
+    exchanges: exchangeCoverage(parts, coverage, marketMs),
     lines: {
       primary: lineStatus(parts, sessions.primary, nowMs),
       backup: sessions.backup === null ? null : lineStatus(parts, sessions.backup, nowMs),
@@ -111,9 +116,9 @@ export function feedStatus(parts: StatusParts): FeedStatus {
       bytes: journal.bytesWritten,
       last_sequence: journal.lastSequence,
       synced_sequence: journal.syncedSequence,
-      lost: journal.lost + path.refusedByLog,
+      lost: path.refusedByLog,
       state: journal.state,
-      recovery: journal.recovery,
+      recovery: parts.recovery,
     },
     bus: { kind: 'none', backlog: 0, connected: false },
     failover: {
@@ -198,38 +203,22 @@ export function tickTotals(path: TickPath): TickTotals {
   return totals
 }
 
-function exchangeCoverage(parts: StatusParts, serving: LineSession | null, marketMs: number): ExchangeCoverage[] {
-  const rows = new Map(
-    EXCHANGES.map((exchange) => [exchange as string, { exchange, expected: 0, subscribed: 0, refused: 0, ticked: 0 }]),
-  )
-  if (serving === null) return []
-  for (let slot = 0; slot < parts.table.count; slot++) {
-    const state = serving.book.state(slot)
-    const row = state === Subscription.unlisted ? undefined : rows.get(parts.table.name(slot).exchange)
-    if (row === undefined) continue
-    row.expected++
-    if (state === Subscription.subscribed) row.subscribed++
-    if (state === Subscription.refused) row.refused++
-    if (parts.path.ticked[slot] === 1) row.ticked++
-  }
-  return [...rows.values()]
-    .filter((row) => row.expected > 0)
-    .map((row) => ({ ...row, session_state: parts.calendar.exchangeState(row.exchange, marketMs) }))
+function exchangeCoverage(parts: StatusParts, coverage: LineCoverage | null, marketMs: number): ExchangeCoverage[] {
+  return (coverage?.exchanges ?? []).map(({ exchange, expected, subscribed, refused, ticked }) => ({
+    exchange,
+    expected,
+    subscribed,
+    refused,
+    ticked,
+    session_state: parts.calendar.exchangeState(exchange, marketMs),
+  }))
 }
 
-const REFUSED_SHOWN_MAX = 200
-
-function refusedContracts(parts: StatusParts, serving: LineSession | null): string[] {
-  const slots = serving?.book.slotsIn(Subscription.refused) ?? []
-  return slots.slice(0, REFUSED_SHOWN_MAX).map((slot) => {
-    const { symbol, exchange } = parts.table.name(slot)
+function namesOf(table: InstrumentTable, slots: readonly number[]): string[] {
+  return slots.map((slot) => {
+    const { symbol, exchange } = table.name(slot)
     return formatVtSymbol(symbol, exchange)
   })
-}
-
-/** Null evidence is no coverage: an empty list is never 100 %. */
-function ratio(part: number, whole: number): number {
-  return whole === 0 ? 0 : Math.min(1, part / whole)
 }
 
 /** `process.memoryUsage()` walks the heap; the kernel's page count is there for the reading. */

@@ -52,18 +52,21 @@ export interface LineEnvironment {
   requestLogin(accountKey: string): Promise<number>
   /** The account must not log in until an operator clears it. */
   isLatched(accountKey: string): boolean
-  latch(accountKey: string, line: Line, message: string): Promise<void>
-  /** Slot of the instrument, made on first sight; null when the line's filters leave it out. */
-  slotFor(line: Line, symbol: string, exchange: string, isListing: boolean): number | null
+  latch(accountKey: string, message: string): Promise<void>
+  /** Slot of the instrument, made on first sight; null for an unknown exchange. */
+  slotOf(symbol: string, exchange: string): number | null
+  /** The bridge lists a contract that the line could carry. */
+  listed(symbol: string, exchange: string): void
   slotName(slot: number): { symbol: string; exchange: string }
-  expectSnapshot(line: LineIndex, slot: number): void
+  /** The front is about to push its last known state of the instrument. */
+  expectSnapshot(slot: number): void
   /** Frames are about to be read, at this moment of CLOCK_MONOTONIC. */
   reading(nowMs: number): void
-  tick(line: LineIndex, slot: number, views: TickViews, at: number): void
+  tick(slot: number, views: TickViews, at: number): void
   /** Replay only: the bridge sent everything up to `reachedMs`. */
-  reached(line: Line, reachedMs: number, nextMs: number): void
+  reached(reachedMs: number, nextMs: number): void
   /** Something that the supervisor should look at now rather than at its next round. */
-  changed(line: Line): void
+  changed(): void
   /** A random number in [0, 1) for backoff. */
   jitter(): number
   marketIsOpen(): boolean
@@ -241,7 +244,7 @@ export class LineSession {
         return
       }
       case 'never':
-        if (decision.latch) await this.#env.latch(this.adapter.accountKey, this.line, failure.message)
+        if (decision.latch) await this.#env.latch(this.adapter.accountKey, failure.message)
         this.#become(decision.latch ? 'latched' : 'failed', failure.message)
         if (!decision.latch) await this.#untilWantedChanges(signal)
         return
@@ -303,7 +306,7 @@ export class LineSession {
       this.#bridge = null
       this.#failAnswers()
       this.book.forget()
-      this.#env.changed(this.line)
+      this.#env.changed()
     }
   }
 
@@ -431,7 +434,7 @@ export class LineSession {
     this.#loginScope = new AbortController()
     const scope = AbortSignal.any([signal, this.#loginScope.signal])
     const loggedInAtMs = this.#env.clock.monotonicMs()
-    this.#env.changed(this.line)
+    this.#env.changed()
     const subscriber = this.#keepSubscribed(bridge, scope)
     try {
       const answer = await this.#inbox.take(['disconnected', 'ended', 'recycle'], { signal })
@@ -512,7 +515,7 @@ export class LineSession {
   async #requestBatch(bridge: BridgeProcess, batch: readonly number[], scope: AbortSignal): Promise<boolean> {
     try {
       await this.#env.pacer.admit(batch.length * paceAfterDrops(this.#dropsWhileSubscribing), scope)
-      for (const slot of batch) this.#env.expectSnapshot(this.index, slot)
+      for (const slot of batch) this.#env.expectSnapshot(slot)
       const request = bridge.send('subscribe', { texts: batch.map((slot) => this.#env.slotName(slot).symbol) })
       const code = await this.#answerTo(request, scope)
       if (code === 0) return true
@@ -557,7 +560,7 @@ export class LineSession {
     const slot = this.#slots[views.i32[(at >> 2) + 3] ?? 0] ?? -1
     // A tick is the only proof of a subscription that a front is bound to give.
     if (slot >= 0 && this.book.state(slot) === Subscription.requested) this.#acknowledge(slot)
-    this.#env.tick(this.index, slot, views, at)
+    this.#env.tick(slot, views, at)
   }
 
   #acknowledge(slot: number): void {
@@ -597,13 +600,13 @@ export class LineSession {
         return
       }
       case 'catalogueRow':
-        this.#env.slotFor(this.line, vendorText(message.texts[0]), vendorText(message.texts[1]), true)
+        this.#env.listed(vendorText(message.texts[0]), vendorText(message.texts[1]))
         return
       case 'catalogueEnd':
         this.#inbox.put({ type: 'catalogueEnd' })
         return
       case 'reached':
-        this.#env.reached(this.line, message.numbers[0] ?? 0, message.numbers[1] ?? Number.POSITIVE_INFINITY)
+        this.#env.reached(message.numbers[0] ?? 0, message.numbers[1] ?? Number.POSITIVE_INFINITY)
         return
       case 'frontError':
         this.#env.log('warn', `${this.line}: front error ${message.code} ${vendorText(message.texts[0])}`.trimEnd())
@@ -624,7 +627,7 @@ export class LineSession {
       larger.set(this.#slots)
       this.#slots = larger
     }
-    const slot = this.#env.slotFor(this.line, vendorText(message.texts[0]), vendorText(message.texts[1]), false)
+    const slot = this.#env.slotOf(vendorText(message.texts[0]), vendorText(message.texts[1]))
     this.#slots[number] = slot ?? -1
   }
 
@@ -663,7 +666,7 @@ export class LineSession {
     this.loggedIn = false
     this.#loginScope.abort()
     this.#inbox.put({ type: 'ended', end })
-    this.#env.changed(this.line)
+    this.#env.changed()
   }
 
   #watchSilence(): void {
@@ -685,7 +688,7 @@ export class LineSession {
     this.isComingUp = state !== 'streaming' && state !== 'latched' && state !== 'failed' && state !== 'logged-in'
     this.state = state
     this.stateSinceMs = this.#env.clock.monotonicMs()
-    this.#env.changed(this.line)
+    this.#env.changed()
   }
 
   async #untilWantedChanges(signal: AbortSignal): Promise<void> {

@@ -4,8 +4,8 @@ import { OUTCOME_NAMES } from '#domain/arbitration.ts'
 import { EXCHANGES } from '#domain/instrument.ts'
 import type { SessionState } from '#domain/session-calendar.ts'
 import type { LineState } from '#domain/status.ts'
-import { Subscription } from '#domain/subscription-book.ts'
 import { linesOf, type StatusParts } from './feed-status.ts'
+import { coverageOfLines } from './line-coverage.ts'
 import { coverageOf } from './line-evidence.ts'
 
 const LINE_STATES: readonly LineState[] = [
@@ -24,19 +24,8 @@ const SESSION_STATES: readonly SessionState[] = ['open', 'auction', 'break', 'cl
 /** Warnings and errors logged, by component. */
 export type FaultCounts = ReadonlyMap<string, { component: string; severity: string; count: number }>
 
-export interface JournalGauges {
-  readonly records: number
-  readonly lost: number
-  readonly bytes: number
-  readonly lastSyncMs: number
-}
-
-export function metricSamples(
-  parts: StatusParts,
-  journal: JournalGauges,
-  faults: FaultCounts,
-): ReadonlyMap<DaemonMetric, readonly Sample[]> {
-  const { supervisor, path, calendar, marketClock, clock } = parts
+export function metricSamples(parts: StatusParts, faults: FaultCounts): ReadonlyMap<DaemonMetric, readonly Sample[]> {
+  const { supervisor, path, calendar, marketClock, clock, journal } = parts
   const marketMs = marketClock.nowMs()
   const window = calendar.windowAt(marketMs).window
   const lines = linesOf(parts.sessions)
@@ -132,7 +121,7 @@ export function metricSamples(
     ],
     ['md_heartbeat_timestamp_seconds', [plain(clock.wallMs() / 1_000)]],
     ['md_journal_records_total', [plain(journal.records)]],
-    ['md_journal_lost_total', [plain(journal.lost + path.refusedByLog)]],
+    ['md_journal_lost_total', [plain(path.refusedByLog)]],
     ['md_journal_bytes', [plain(journal.bytes)]],
     ['md_journal_sync_seconds', [plain(journal.lastSyncMs / 1_000)]],
   ]
@@ -140,22 +129,10 @@ export function metricSamples(
 }
 
 function productCoverage(parts: StatusParts): Sample[] {
-  const serving = parts.sessions[parts.supervisor.serving]
-  if (serving === null) return []
-  const counts = new Map<string, { exchange: string; product: string; expected: number; subscribed: number }>()
-  for (let slot = 0; slot < parts.table.count; slot++) {
-    const state = serving.book.state(slot)
-    if (state === Subscription.unlisted) continue
-    const { exchange, product } = parts.table.name(slot)
-    const key = `${exchange} ${product}`
-    const count = counts.get(key) ?? { exchange, product, expected: 0, subscribed: 0 }
-    count.expected++
-    if (state === Subscription.subscribed) count.subscribed++
-    counts.set(key, count)
-  }
-  return [...counts.values()].map(({ exchange, product, expected, subscribed }) => ({
+  const coverage = coverageOfLines(parts.sessions, parts, parts.coverageThreshold)[parts.supervisor.serving]
+  return (coverage?.products ?? []).map(({ exchange, product, subscribedRatio }) => ({
     labels: { exchange, product },
-    value: share(subscribed, expected),
+    value: subscribedRatio ?? 0,
   }))
 }
 
