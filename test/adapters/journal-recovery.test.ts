@@ -124,7 +124,10 @@ describe('after an unclean stop', () => {
     await killedAfter(25)
     const { writer } = await rig.open()
     appendNth(writer, 26)
+    await writer.sync()
+    const unclean = readFileSync(only('sequence'))
     await writer.close()
+    writeFileSync(only('sequence'), unclean)
     truncateSync(at(FIRST), statSync(at(FIRST)).size - 8)
     const { writer: next, recovery } = await rig.open()
     expect(recovery).toMatchObject({ clean: false, lastSequence: 10_001, truncatedRecords: 5 })
@@ -152,6 +155,22 @@ describe('after an unclean stop', () => {
     expect(ticks.map((tick) => tick.seq)).toEqual([...range(1, 10), ...range(21, 50)])
     expect(problems).toMatchObject([{ kind: 'damaged-block', offset: second }])
   })
+})
+
+test('after an orderly close a broken end is damage: told, and left as it is', async () => {
+  const { writer } = await rig.open()
+  appendRange(writer, 1, 10)
+  await writer.sync()
+  appendRange(writer, 11, 20)
+  await writer.close()
+  const [, second = 0] = blockOffsets(FIRST)
+  flipBit(FIRST, (second + 200) * 8)
+  const size = statSync(at(FIRST)).size
+  const { writer: next, recovery } = await rig.open()
+  expect(recovery).toMatchObject({ clean: false, lastSequence: 10, nextSequence: 21, truncatedBytes: 0 })
+  expect(recovery.problems.map(({ kind }) => kind)).toEqual(['torn-tail', 'records-missing'])
+  await next.close()
+  expect(statSync(at(FIRST)).size).toBe(size)
 })
 
 describe('sequence numbers are never given twice', () => {

@@ -1,9 +1,11 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { BLOCK_BYTES } from '#adapters/journal/block-buffer.ts'
+import { type FileOperations, systemFiles } from '#adapters/journal/file-operations.ts'
 import {
+  BLOCK_HEADER_BYTES,
   JOURNAL_AT,
   SEGMENT_HEADER_BYTES,
   TICK_BASE_BYTES,
@@ -270,6 +272,36 @@ describe('following', () => {
     })
   }
 
+  test('blocks written between two looks of the reader are not taken for damage', async () => {
+    const { writer } = await rig.open()
+    for (let n = 1; n <= 30; n++) {
+      appendNth(writer, n)
+      if (n % 10 === 0) await writer.sync()
+    }
+    await writer.close()
+    const path = join(rig.directory, '00000000000000000001.journal')
+    const whole = readFileSync(path)
+    const firstBlock = SEGMENT_HEADER_BYTES + BLOCK_HEADER_BYTES + whole.readUInt32LE(SEGMENT_HEADER_BYTES + 4)
+    writeFileSync(path, whole.subarray(0, firstBlock))
+    // The reader finds the end, and all the rest is there by the time it asks how long the file is.
+    const files: FileOperations = {
+      ...systemFiles,
+      async open(name, mode) {
+        const file = await systemFiles.open(name, mode)
+        const stat = () => {
+          writeFileSync(path, whole)
+          return file.stat()
+        }
+        return { ...file, stat }
+      },
+    }
+    const seen: number[] = []
+    for await (const block of readJournal({ directory: rig.directory, from: 0, files, onProblem: noProblem })) {
+      for (let i = 0; i < block.count; i++) seen.push(decodeTick(block, i).seq)
+    }
+    expect(seen).toEqual(range(1, 30))
+  })
+
   test('ends at once when stopped while waiting', async () => {
     const { writer } = await rig.open()
     appendNth(writer, 1)
@@ -347,6 +379,34 @@ describe('what the owner can see', () => {
     endSync()
     await writer.close()
     expect(writer.syncedSequence).toBe(2)
+  })
+
+  test('a segment left while the one before it is being synced is synced in its turn', async () => {
+    const disk = faultyDisk()
+    const { writer } = await rig.open({ files: disk.files, policy: { syncIntervalMs: 60_000 } })
+    let rotateDuringSync = async () => {}
+    disk.delay = async (operation) => {
+      if (operation === 'datasync') await rotateDuringSync()
+    }
+    appendNth(writer, 1)
+    writer.flush()
+    await writer.nextWrite()
+    writer.rotate()
+    appendNth(writer, 2)
+    writer.flush()
+    await writer.nextWrite()
+    rotateDuringSync = async () => {
+      rotateDuringSync = async () => {}
+      writer.rotate()
+      appendNth(writer, 3)
+      writer.flush()
+      await writer.nextWrite()
+    }
+    expect(await writer.sync()).toBe(true)
+    await writer.close()
+    expect(rig.troubles).toEqual([])
+    expect(writer.syncedSequence).toBe(3)
+    expect(segments().length).toBe(3)
   })
 
   test('a disk that is too slow makes it refuse ticks, never hold more than the bound or lose a number', async () => {

@@ -43,7 +43,9 @@ export async function recoverJournal(
   const reservation = await readReservation(files, directory)
   const segments = await listSegments(files, directory)
   const problems: JournalProblem[] = []
-  const found = await readSegments(files, directory, segments, problems)
+  // After an orderly close nothing was being written: a broken end is then damage like any other, and stays as it is.
+  const mayBeTorn = reservation.kind !== 'good' || !reservation.reservation.clean
+  const found = await readSegments(files, directory, segments, { mayBeTorn, problems })
   const numbering = continueNumbering(reservation, { ...found, hasSegments: segments.length > 0, reservedAtOnce })
 
   const { lastSequence, cutBytes, cutRecords } = found
@@ -80,7 +82,7 @@ async function readSegments(
   files: FileOperations,
   directory: string,
   segments: readonly number[],
-  problems: JournalProblem[],
+  { mayBeTorn, problems }: { mayBeTorn: boolean; problems: JournalProblem[] },
 ): Promise<FoundSegments> {
   const found: FoundSegments = { kept: [], lastSequence: 0, beyondAll: 1, cutBytes: 0, cutRecords: 0 }
   let endOfOlder: number | null = null
@@ -92,11 +94,8 @@ async function readSegments(
       endOfOlder = segment.previousSequence ?? firstSequence - 1
       continue
     }
-    const segment = await examine(
-      files,
-      path,
-      problemsIn(firstSequence, (problem) => problems.unshift(problem)),
-    )
+    const report = problemsIn(firstSequence, (problem) => problems.unshift(problem))
+    const segment = await examine(files, path, { mayBeTorn, report })
     const mostTicks = Math.ceil((segment.bytes + segment.cutBytes) / TICK_BASE_BYTES)
     found.beyondAll = Math.max(found.beyondAll, segment.lastSequence + 1, firstSequence + mostTicks)
     found.cutBytes += segment.cutBytes
@@ -123,7 +122,11 @@ interface ExaminedSegment extends Omit<KeptSegment, 'firstSequence'> {
 }
 
 /** Reads all of a segment, reports damage, and cuts a torn end off. */
-async function examine(files: FileOperations, path: string, report: ProblemReport): Promise<ExaminedSegment> {
+async function examine(
+  files: FileOperations,
+  path: string,
+  { mayBeTorn, report }: { mayBeTorn: boolean; report: ProblemReport },
+): Promise<ExaminedSegment> {
   const scan = await SegmentScan.open(files, path)
   try {
     const { bytes, modifiedMs } = await scan.stat()
@@ -145,6 +148,10 @@ async function examine(files: FileOperations, path: string, report: ProblemRepor
     }
     const isEmpty = lastSequence === 0 && !hasDamage
     if (step.bytes === 0) return { ...whole, lastSequence, isEmpty }
+    if (!mayBeTorn) {
+      reportTornTail(step, report)
+      return { ...whole, lastSequence }
+    }
     if (!isEmpty) await truncate(files, path, step.at)
     return { ...whole, bytes: step.at, lastSequence, isEmpty, cutBytes: step.bytes, cutRecords: step.records }
   } finally {

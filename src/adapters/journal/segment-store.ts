@@ -129,15 +129,15 @@ export class SegmentStore {
 
   /** Makes everything written before the call survive a power loss. @throws Node's error. */
   async sync(): Promise<void> {
+    // A file left by a rotation from here on stays open until the next call: only what is taken here is closed here.
+    const retired = this.#retired.splice(0)
     const current = this.#current?.file
-    for (let file = this.#retired.shift(); file !== undefined; file = this.#retired.shift()) {
-      try {
-        await file.datasync()
-      } finally {
-        await file.close()
-      }
+    const failures: unknown[] = []
+    for (const file of retired) {
+      await file.datasync().catch((error: unknown) => failures.push(error))
+      await file.close()
     }
-    // Rotation may have retired it meanwhile; it is then open still, because only this function closes.
+    if (failures.length > 0) throw failures[0]
     await current?.datasync()
     if (this.#directoryChanged) {
       this.#directoryChanged = false
@@ -208,6 +208,6 @@ export class SegmentStore {
 
   async close(): Promise<void> {
     this.#retire()
-    for (let file = this.#retired.shift(); file !== undefined; file = this.#retired.shift()) await file.close()
+    for (const file of this.#retired.splice(0)) await file.close()
   }
 }
