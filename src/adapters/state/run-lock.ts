@@ -26,6 +26,7 @@ export interface HeldLock {
 /** `by` is null when the holder is alive but does not answer in time: stopped, or too busy. */
 export type LockAttempt = { kind: 'held'; lock: HeldLock } | { kind: 'taken'; by: LockHolder | null }
 
+const SOCKET_NAME_BYTES = 108
 const ANSWER_DEADLINE_MS = 500
 const ANSWER_BYTES_MAX = 4096
 
@@ -84,8 +85,12 @@ async function lockName(stateDir: string, purpose: LockPurpose): Promise<string>
       cause,
     )
   })
-  // The leading NUL puts the name into the abstract namespace; a hash keeps it within the 108 bytes of a socket name.
-  return `\0feed-supervisor-${purpose}:${createHash('sha256').update(path).digest('hex')}`
+  // The leading NUL puts the name into the abstract namespace. Node 20 fills shorter names up with NULs and Node 24 does not, so that
+  // the two would not see each other's locks: a name of full length is the same for both.
+  return `\0feed-supervisor-${purpose}:${createHash('sha256').update(path).digest('hex')}`.padEnd(
+    SOCKET_NAME_BYTES,
+    '.',
+  )
 }
 
 function tryListen(name: string, holder: LockHolder): Promise<Server | null> {
