@@ -248,8 +248,9 @@ class RowReader {
   readonly lister: InstrumentLister
   #row = 1
   #recordingMs = Number.NEGATIVE_INFINITY
-  /** Dates of neighbouring rows are mostly alike. */
-  #dated = { tradingDay: -1, actionDay: -1, hour: -1, isCzce: false, midnightMs: Number.NaN }
+  /** Dates of neighbouring rows are mostly alike: the texts as four words, and what else decides. */
+  readonly #datedWords = new Int32Array(4)
+  #dated = { hour: -1, isCzce: false, midnightMs: Number.NaN }
 
   constructor({
     path,
@@ -319,15 +320,20 @@ class RowReader {
   }
 
   #midnightOf(views: TickViews, at: number, secondOfDay: number, isCzce: boolean): number {
+    const hour = Math.floor(secondOfDay / 3600)
+    const words = this.#datedWords
+    const first = (at + TICK_AT.tradingDay) >> 2
+    let isAlike = hour === this.#dated.hour && isCzce === this.#dated.isCzce
+    for (let i = 0; i < words.length; i++) {
+      const word = views.i32[first + i] ?? 0
+      if (word !== words[i]) isAlike = false
+      words[i] = word
+    }
+    if (isAlike) return this.#dated.midnightMs
     const tradingDay = readDate(views.u8, at + TICK_AT.tradingDay)
     const actionDay = readDate(views.u8, at + TICK_AT.actionDay)
-    const hour = Math.floor(secondOfDay / 3600)
-    const dated = this.#dated
-    const isAlike =
-      tradingDay === dated.tradingDay && actionDay === dated.actionDay && hour === dated.hour && isCzce === dated.isCzce
-    if (isAlike) return dated.midnightMs
     const midnightMs = this.#dates.midnightOfRow({ tradingDay, actionDay, secondOfDay, isCzce })
-    this.#dated = { tradingDay, actionDay, hour, isCzce, midnightMs }
+    this.#dated = { hour, isCzce, midnightMs }
     return midnightMs
   }
 }
@@ -355,13 +361,19 @@ class InstrumentLister {
 
   indexOf(bytes: Buffer, row: ParsedRow): number {
     const { idFrom, idTo } = row
-    if (this.#lastIndex >= 0 && bytes.compare(this.#lastId, 0, this.#lastId.length, idFrom, idTo) === 0)
-      return this.#lastIndex
+    if (this.#lastIndex >= 0 && this.#isLastId(bytes, idFrom, idTo)) return this.#lastIndex
     const id = bytes.toString('latin1', idFrom, idTo).trim()
     this.#lastId = Buffer.from(bytes.subarray(idFrom, idTo))
     this.#lastIndex =
       this.#instruments.indexOf(id) ?? this.#add(id, bytes.toString('latin1', row.exchangeFrom, row.exchangeTo))
     return this.#lastIndex
+  }
+
+  #isLastId(bytes: Buffer, from: number, to: number): boolean {
+    const last = this.#lastId
+    if (to - from !== last.length) return false
+    for (let i = 0; i < last.length; i++) if (bytes[from + i] !== last[i]) return false
+    return true
   }
 
   isCzce(index: number): boolean {

@@ -52,6 +52,7 @@ export class ReplayFeed implements FrontMarket {
   #positionMs: number
   /** Receive time of the row sent last; with a lag it is later than its recording time. */
   #deliveredMs = Number.NEGATIVE_INFINITY
+  #receivedMonotonicMs = 0
   #rowNumber = 0
   #tradingDay = ''
   #permits: Promise<void> = Promise.resolve()
@@ -130,6 +131,7 @@ export class ReplayFeed implements FrontMarket {
     let rowsThisTurn = 0
     while (await this.#rows.fill()) {
       let isDone = false
+      this.#receivedMonotonicMs = this.#options.clock.monotonicMs()
       while (this.#rows.block !== undefined) {
         const dueMs = this.#dueMs()
         isDone = dueMs > toMs
@@ -174,11 +176,10 @@ export class ReplayFeed implements FrontMarket {
     if (block === undefined) return true
     const index = block.instruments[row] ?? 0
     if (front.subscribed[index] === 1) {
-      const monotonicMs = this.#options.clock.monotonicMs()
       const from = row * TICK_BYTES
       const write = ({ views, at }: TickTarget) => {
         copyRow(block.views, from, views, at)
-        stampReceipt(views, at, dueMs, monotonicMs)
+        stampReceipt(views, at, dueMs, this.#receivedMonotonicMs)
       }
       const faults = front.activeAt(recordingMs)
       if (!front.deliver(index, faults, this.#rowNumber, write)) return false

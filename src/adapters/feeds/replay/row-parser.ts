@@ -96,7 +96,7 @@ const POWERS_OF_TEN = Float64Array.from({ length: 23 }, (_, i) => 10 ** i)
 /** Integers of this many digits are exact in a double. */
 const EXACT_DIGITS = 15
 
-/** The number that `Number` would read, NaN for anything else ('', 'N/A'). */
+/** The number that `Number` would read, NaN for what is none ('', 'N/A') or begins with a letter. */
 export function parseDecimal(bytes: Buffer, from: number, to: number): number {
   let i = from
   const isNegative = bytes[i] === 0x2d
@@ -113,6 +113,7 @@ export function parseDecimal(bytes: Buffer, from: number, to: number): number {
       if (mantissa !== 0) digits += 1
       if (sawPoint) decimals += 1
     } else if (byte === 0x2e && !sawPoint) sawPoint = true
+    else if (i === from && byte >= 0x41) return Number.NaN
     else return parseSlowly(bytes, from, to)
   }
   // Both operands are exact then, so the division rounds once, as reading the text does.
