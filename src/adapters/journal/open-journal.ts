@@ -3,7 +3,7 @@
  * ever given. Nothing on disk makes it throw but a directory that can't be used; what it finds is told.
  */
 import type { Clock } from '#clock.ts'
-import { type FileOperations, systemFiles } from './file-operations.ts'
+import { errorCode, type FileOperations, systemFiles } from './file-operations.ts'
 import { isDiskFull, type JournalEvent, type JournalFailure, unusable } from './journal-trouble.ts'
 import { DEFAULT_JOURNAL_POLICY, type JournalPolicy, JournalWriter, type OnWritten } from './journal-writer.ts'
 import { type Recovery, recoverJournal } from './recover-journal.ts'
@@ -58,7 +58,8 @@ export async function openJournal(options: OpenJournalOptions): Promise<OpenJour
     }
     return { writer: new JournalWriter(writerOptions, store, { last, next, reservedEnd }), recovery }
   } catch (error) {
-    throw unusable(directory, error)
+    // Without a code of the operating system it is our mistake, not the directory's.
+    throw errorCode(error) === '' ? error : unusable(directory, error)
   }
 }
 

@@ -5,7 +5,14 @@
 import { join } from 'node:path'
 import type { FileOperations } from './file-operations.ts'
 import { segmentName, TICK_BASE_BYTES } from './journal-format.ts'
-import { type JournalProblem, type ProblemReport, problemsIn, reportHeader, reportStep } from './journal-problem.ts'
+import {
+  type JournalProblem,
+  type ProblemReport,
+  problemsIn,
+  reportHeader,
+  reportStep,
+  reportTornTail,
+} from './journal-problem.ts'
 import { listSegments } from './journal-reader.ts'
 import { SegmentScan } from './segment-scan.ts'
 import type { KeptSegment } from './segment-store.ts'
