@@ -25,13 +25,13 @@ bool isCommand(std::uint16_t type) {
 
 }  // namespace
 
-std::vector<unsigned char> encodeMessage(Type type, Moment moment, const MessageFields& fields) {
-  std::size_t bytes = messageHeaderBytes + fields.numbers.size() * 8;
-  std::size_t room = frameBytesMax - bytes - 2 * fields.texts.size();
+std::vector<unsigned char> encodeParts(Type type, Moment moment, const MessageParts& parts) {
+  std::size_t bytes = messageHeaderBytes + parts.numberCount * 8;
+  std::size_t room = frameBytesMax - bytes - 2 * parts.textCount;
   std::vector<std::string_view> texts;
-  texts.reserve(fields.texts.size());
-  for (std::string_view text : fields.texts) {
-    std::string_view cut = text.substr(0, room);
+  texts.reserve(parts.textCount);
+  for (std::size_t i = 0; i < parts.textCount; i++) {
+    const std::string_view cut = parts.texts[i].substr(0, room);
     room -= cut.size();
     bytes += 2 + cut.size();
     texts.push_back(cut);
@@ -40,19 +40,16 @@ std::vector<unsigned char> encodeMessage(Type type, Moment moment, const Message
   std::vector<unsigned char> frame(roundUpTo8(bytes));
   put(frame, 0, static_cast<std::uint32_t>(frame.size()));
   put(frame, 4, static_cast<std::uint16_t>(type));
-  put(frame, 12, fields.instrument);
+  put(frame, 12, parts.instrument);
   put(frame, 16, moment.wallMs);
   put(frame, 24, moment.monotonicMs);
-  put(frame, 32, fields.code);
-  put(frame, 36, fields.request);
-  put(frame, 40, static_cast<std::uint16_t>(fields.numbers.size()));
+  put(frame, 32, parts.code);
+  put(frame, 36, parts.request);
+  put(frame, 40, static_cast<std::uint16_t>(parts.numberCount));
   put(frame, 42, static_cast<std::uint16_t>(texts.size()));
   std::size_t at = messageHeaderBytes;
-  for (double number : fields.numbers) {
-    put(frame, at, number);
-    at += 8;
-  }
-  for (std::string_view text : texts) {
+  for (std::size_t i = 0; i < parts.numberCount; i++, at += 8) put(frame, at, parts.numbers[i]);
+  for (const std::string_view text : texts) {
     put(frame, at, static_cast<std::uint16_t>(text.size()));
     text.copy(reinterpret_cast<char*>(frame.data() + at + 2), text.size());
     at += 2 + text.size();

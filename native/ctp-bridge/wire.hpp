@@ -147,9 +147,24 @@ struct MessageFields {
   std::uint32_t instrument = 0;
 };
 
+/// The same with its lists wherever they lie.
+struct MessageParts {
+  std::int32_t code;
+  std::int32_t request;
+  const std::string_view* texts;
+  std::size_t textCount;
+  const double* numbers;
+  std::size_t numberCount;
+  std::uint32_t instrument;
+};
+
 /// Encodes any frame but a tick; the writer stamps the sequence. A text that does not fit is cut: what a vendor says must never stop
 /// the bridge.
-std::vector<unsigned char> encodeMessage(Type type, Moment moment, const MessageFields& fields);
+std::vector<unsigned char> encodeParts(Type type, Moment moment, const MessageParts& parts);
+
+inline std::vector<unsigned char> encodeMessage(Type type, Moment moment, const MessageFields& fields) {
+  return encodeParts(type, moment, MessageParts{fields.code, fields.request, fields.texts.begin(), fields.texts.size(), fields.numbers.begin(), fields.numbers.size(), fields.instrument});
+}
 
 /// A command frame as read from stdin.
 struct Command {
