@@ -6,6 +6,7 @@ import type { ControlClient, SubscribeOrder } from '#adapters/control/control-cl
 import type { Remediation, TransmittedHealth } from '#adapters/control/parse-answers.ts'
 import { type Clock, sleep } from '#clock.ts'
 import { problemOf } from '#domain/failure.ts'
+import { formatVtSymbol } from '#domain/instrument.ts'
 import { LINES, type Line } from '#domain/line.ts'
 
 export interface RemediationOptions {
@@ -70,14 +71,17 @@ async function settled({ ask, settleMs, clock }: RemediationOptions): Promise<Tr
 
 /** Contracts that subscribing again may help. */
 export function needOf(report: TransmittedHealth): number {
-  return LINES.reduce((sum, line) => sum + missingOn(report, line) + stalledOn(report, line), 0)
+  return LINES.reduce((sum, line) => sum + missingOn(report, line) + stalledOn(report, line).length, 0)
 }
 
 function ordersFor(report: TransmittedHealth): SubscribeOrder[] {
-  return LINES.flatMap((line) => [
-    ...(missingOn(report, line) > 0 ? [{ line, only: 'missing' as const }] : []),
-    ...(stalledOn(report, line) > 0 ? [{ line, only: 'stalled' as const }] : []),
-  ])
+  return LINES.flatMap((line) => {
+    const stalled = stalledOn(report, line)
+    return [
+      ...(missingOn(report, line) > 0 ? [{ line, only: 'missing' as const }] : []),
+      ...(stalled.length > 0 ? [{ line, symbols: stalled, only: 'stalled' as const }] : []),
+    ]
+  })
 }
 
 /** A line that is not logged in has nothing to subscribe with; its own session sees to that first. */
@@ -87,10 +91,11 @@ function missingOn(report: TransmittedHealth, line: Line): number {
   return Math.max(0, status.expected - status.subscribed - status.refused)
 }
 
-function stalledOn(report: TransmittedHealth, line: Line): number {
-  return report.lines[line]?.logged_in === true
-    ? report.stalled_contracts.filter((contract) => contract.line === line).length
-    : 0
+function stalledOn(report: TransmittedHealth, line: Line): string[] {
+  if (report.lines[line]?.logged_in !== true) return []
+  return report.stalled_contracts
+    .filter((contract) => contract.line === line)
+    .map(({ symbol, exchange }) => formatVtSymbol(symbol, exchange))
 }
 
 function rateLimitHits(report: TransmittedHealth): number {

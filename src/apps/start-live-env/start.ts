@@ -28,6 +28,7 @@ export async function start(run: Run): Promise<ModeEnd> {
   if (run.options.dryRun) return planned(run, STEPS_UP)
   // The kill switch cut this one for good; its latch is cleared, or we would not have come so far.
   if (running.kind === 'answering') await stopRunning(run)
+  if (run.interrupted.aborted) return interrupted(null, 'Nothing was started.')
   return bringUp(run, null)
 }
 
@@ -39,6 +40,7 @@ export async function restart(run: Run): Promise<ModeEnd> {
   if (run.options.dryRun) {
     return planned(run, ['stop', ...STEPS_UP])
   }
+  if (run.interrupted.aborted) return interrupted(null, 'Nothing was changed.')
   await stopRunning(run)
   return bringUp(run, previous)
 }
@@ -132,9 +134,9 @@ function launchOf({ options, config, env }: Run): DaemonLaunch {
   return { args, env: { ...env, ...overrides } }
 }
 
+/** Also after an interrupt that came once the predecessor was stopped: a feed that comes up unwatched beats none. */
 async function launch(run: Run, how: DaemonLaunch): Promise<ModeEnd> {
   const startedMs = run.clock.monotonicMs()
-  if (run.interrupted.aborted) return interrupted(null, 'Nothing was started.')
   const daemon = await run.supervisor.start(how)
   const outcome = await awaitReady(run, { daemon, startedMs })
   switch (outcome.kind) {
