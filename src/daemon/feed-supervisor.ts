@@ -244,7 +244,7 @@ export class FeedSupervisor {
       lost: null,
       duplicates: null,
     }
-    path.watchGap()
+    path.watchSwitch(lineIndex(to))
     this.lastFailover = record
     this.#open = { record, decidedAtMs: nowMs, lostBefore: this.#parts.lost() }
   }
@@ -253,9 +253,8 @@ export class FeedSupervisor {
     if (this.#open === null) return
     const { record, decidedAtMs, lostBefore } = this.#open
     const { path, sessions, liveness } = this.#parts
-    const target = path.lines[lineIndex(record.to)].market
-    if (record.first_tick_ms === null && target.lastTickMs >= decidedAtMs) {
-      record.first_tick_ms = target.lastTickMs - decidedAtMs
+    if (record.first_tick_ms === null && path.firstTickReadMs > 0) {
+      record.first_tick_ms = Math.max(0, path.firstTickReadMs - decidedAtMs)
     }
     const session = sessions[record.to]
     const coverage = session === null ? null : coverageOf(session)

@@ -4,6 +4,7 @@
  */
 import { type Arbiter, Outcome } from '#domain/arbitration.ts'
 import { assert } from '#domain/assert.ts'
+import { DelayProbes } from '#domain/delay-probes.ts'
 import { GAP_UNKNOWN, nextExpectedGap } from '#domain/expected-gap.ts'
 import { EXCHANGES, isExchange } from '#domain/instrument.ts'
 import { INSTRUMENTS_MAX, type InstrumentTable } from '#domain/instrument-table.ts'
@@ -93,8 +94,10 @@ export class TickPath {
   resets = 0
   /** CLOCK_MONOTONIC at the callback of the last accepted tick of any instrument. */
   lastAcceptedMs = 0
-  /** Longest time between accepted ticks since `watchGap` was called. */
+  /** Longest time between accepted ticks since `watchSwitch` was called. */
   gapMs = 0
+  /** When the first live tick of the line watched was read, 0 while none was. */
+  firstTickReadMs = 0
   /** CLOCK_MONOTONIC at which the frames now being taken were read. */
   readAtMs = 0
   /** By slot: bit 0 when it is on the primary's list, bit 1 when on the backup's. */
@@ -105,6 +108,8 @@ export class TickPath {
   readonly ticked = new Uint8Array(INSTRUMENTS_MAX)
   tickedCount = 0
 
+  #watched: LineIndex | null = null
+  readonly #probes = new DelayProbes()
   readonly #lastNewsMs = new Float64Array(INSTRUMENTS_MAX)
   readonly #arbiter: Arbiter
   readonly #table: InstrumentTable
@@ -130,9 +135,9 @@ export class TickPath {
     counts.outcomes[outcome] = (counts.outcomes[outcome] ?? 0) + 1
     if (outcome === Outcome.invalid) return outcome
 
-    const behindMs = arbiter.lastBehindMs
-    if (behindMs >= 0) counts.behind.observe(behindMs)
     const receivedMs = views.f64[(at + TICK_AT.receivedMonotonicMs) >> 3] ?? 0
+    // A snapshot is as old as the instrument is quiet, which says nothing about the line's delay.
+    if (!arbiter.lastWasSnapshot) this.#measureDelay(line, slot, outcome, views, at, receivedMs)
     if (outcome === Outcome.accepted) this.#countAccepted(counts, slot, receivedMs)
     const isSignOfLife =
       outcome === Outcome.accepted ||
@@ -155,9 +160,26 @@ export class TickPath {
     this.tickedCount = 0
   }
 
-  /** Begins to measure the longest time between accepted ticks. */
-  watchGap(): void {
+  /** Begins to measure a switch to this line: the longest time between accepted ticks, and the line's first live tick. */
+  watchSwitch(to: LineIndex): void {
     this.gapMs = 0
+    this.firstTickReadMs = 0
+    this.#watched = to
+  }
+
+  #measureDelay(
+    line: LineIndex,
+    slot: number,
+    outcome: Outcome,
+    views: TickViews,
+    at: number,
+    receivedMs: number,
+  ): void {
+    const eventMs = this.#arbiter.lastEventMs
+    const volume = views.i32[(at + TICK_AT.volume) >> 2] ?? 0
+    const behindMs = this.#probes.measure(line, slot, eventMs, volume, receivedMs)
+    if (behindMs >= 0) this.lines[line].behind.observe(behindMs)
+    if (outcome === Outcome.accepted) this.#probes.arm(line, slot, eventMs, volume, receivedMs)
   }
 
   #countAccepted(counts: LineTicks, slot: number, receivedMs: number): void {
@@ -183,6 +205,7 @@ export class TickPath {
     const exchange = this.#exchangeIndex(slot)
     counts.lastLiveMs[slot] = this.readAtMs
     counts.missed[slot] = 0
+    if (line === this.#watched && this.firstTickReadMs === 0) this.firstTickReadMs = this.readAtMs
     counts.exchangeTicks[exchange] = (counts.exchangeTicks[exchange] ?? 0) + 1
     counts.market.answer(this.readAtMs)
     counts.exchanges[exchange]?.answer(this.readAtMs)

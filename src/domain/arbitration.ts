@@ -61,8 +61,6 @@ export class Arbiter {
   readonly day = new Int32Array(INSTRUMENTS_MAX)
   readonly eventMs = new Float64Array(INSTRUMENTS_MAX)
   readonly volume = new Float64Array(INSTRUMENTS_MAX)
-  /** CLOCK_MONOTONIC at the vendor callback of the last accepted tick. */
-  readonly acceptedMonotonicMs = new Float64Array(INSTRUMENTS_MAX)
 
   /** Of the tick classified last. */
   lastEventMs = 0
@@ -71,8 +69,6 @@ export class Arbiter {
   lastReset = false
   /** The tick classified last was the snapshot that a front pushes after a subscription. */
   lastWasSnapshot = false
-  /** How much later than the other line the tick classified last came, NaN when that can't be told. */
-  lastBehindMs = Number.NaN
   /** By how much the tick classified last is older than its slot, by exchange time; 0 when it is not. */
   lastOlderByMs = 0
 
@@ -104,7 +100,6 @@ export class Arbiter {
    */
   classify(line: LineIndex, slot: number, productIndex: number, views: TickViews, at: number, alone: boolean): Outcome {
     this.lastReset = false
-    this.lastBehindMs = Number.NaN
     this.lastOlderByMs = 0
     const receivedMs = views.f64[(at + TICK_AT.receivedWallMs) >> 3] ?? 0
     const volume = views.i32[(at + TICK_AT.volume) >> 2] ?? -1
@@ -164,55 +159,33 @@ export class Arbiter {
     return Number.isNaN(this.#books[slot * BOOKS_SEEN * BOOK + 1] ?? 0)
   }
 
-  #classifyLive(
-    line: LineIndex,
-    slot: number,
-    eventMs: number,
-    volume: number,
-    receivedMonotonicMs: number,
-    alone: boolean,
-  ): Outcome {
+  #classifyLive(line: LineIndex, slot: number, eventMs: number, volume: number, alone: boolean): Outcome {
     const slotDay = this.day[slot] ?? 0
     if (this.lastTradingDay < slotDay) return Outcome.stale
-    if (this.lastTradingDay > slotDay) return this.#accept(slot, eventMs, volume, receivedMonotonicMs, false)
+    if (this.lastTradingDay > slotDay) return this.#accept(slot, eventMs, volume, false)
 
     const slotEventMs = this.eventMs[slot] ?? 0
     const slotVolume = this.volume[slot] ?? 0
     if (eventMs < slotEventMs || volume < slotVolume) {
       this.lastOlderByMs = slotEventMs - eventMs
-      // Exchange stamps are common to both lines, so the distances in stamps and in arrivals add up to the delay of this line. Stamps of
-      // whole seconds (CZCE) are too coarse for that.
-      const isCoarse = eventMs % 1000 === 0 && slotEventMs % 1000 === 0
-      const arrivedAfterMs = receivedMonotonicMs - (this.acceptedMonotonicMs[slot] ?? 0)
-      this.lastBehindMs = isCoarse ? Number.NaN : arrivedAfterMs + this.lastOlderByMs
       if (eventMs <= slotEventMs) return Outcome.stale
-      return this.#contradict(line, slot, eventMs, volume, receivedMonotonicMs, alone)
+      return this.#contradict(line, slot, eventMs, volume, alone)
     }
     if (eventMs === slotEventMs && volume === slotVolume) {
-      if (this.#bookWasSeen(slot)) {
-        this.lastBehindMs = receivedMonotonicMs - (this.acceptedMonotonicMs[slot] ?? 0)
-        return Outcome.duplicate
-      }
-      return this.#accept(slot, eventMs, volume, receivedMonotonicMs, true)
+      if (this.#bookWasSeen(slot)) return Outcome.duplicate
+      return this.#accept(slot, eventMs, volume, true)
     }
     const { volumeStepMax, volumePerSecondMax } = this.#policy
     if (volume - slotVolume > volumeStepMax + ((eventMs - slotEventMs) / 1000) * volumePerSecondMax)
       return Outcome.invalid
-    return this.#accept(slot, eventMs, volume, receivedMonotonicMs, false)
+    return this.#accept(slot, eventMs, volume, false)
   }
 
   /**
    * Time went on while the volume fell below what was accepted: either this tick is wrong or the accepted one was. When both lines
    * go on saying so, the accepted one was, and keeping it would make the rest of the day stale.
    */
-  #contradict(
-    line: LineIndex,
-    slot: number,
-    eventMs: number,
-    volume: number,
-    receivedMonotonicMs: number,
-    alone: boolean,
-  ): Outcome {
+  #contradict(line: LineIndex, slot: number, eventMs: number, volume: number, alone: boolean): Outcome {
     const { contradictionsToReset, contradictionsToResetAlone } = this.#policy
     const mine = Math.min(255, (this.#contradictions[line][slot] ?? 0) + 1)
     this.#contradictions[line][slot] = mine
@@ -220,10 +193,10 @@ export class Arbiter {
     const confirmed = mine >= contradictionsToReset && others >= contradictionsToReset
     if (!confirmed && !(alone && mine >= contradictionsToResetAlone)) return Outcome.stale
     this.lastReset = true
-    return this.#accept(slot, eventMs, volume, receivedMonotonicMs, false)
+    return this.#accept(slot, eventMs, volume, false)
   }
 
-  #accept(slot: number, eventMs: number, volume: number, receivedMonotonicMs: number, isTwin: boolean): Outcome {
+  #accept(slot: number, eventMs: number, volume: number, isTwin: boolean): Outcome {
     if (!isTwin) {
       this.day[slot] = this.lastTradingDay
       this.eventMs[slot] = eventMs
@@ -232,7 +205,6 @@ export class Arbiter {
       this.#contradictions[0][slot] = 0
       this.#contradictions[1][slot] = 0
     }
-    this.acceptedMonotonicMs[slot] = receivedMonotonicMs
     const seen = this.#booksSeen[slot] ?? 0
     this.#books.set(this.#book, (slot * BOOKS_SEEN + (seen % BOOKS_SEEN)) * BOOK)
     // Counts on beyond the ring's size, so that the oldest book is the one overwritten; stays within a byte.
@@ -307,7 +279,7 @@ export class Arbiter {
     const isTwin =
       this.day[slot] === tick.tradingDay && this.eventMs[slot] === tick.eventMs && this.volume[slot] === tick.volume
     this.lastTradingDay = tick.tradingDay
-    this.#accept(slot, tick.eventMs, tick.volume, 0, isTwin)
+    this.#accept(slot, tick.eventMs, tick.volume, isTwin)
   }
 }
 
