@@ -116,14 +116,7 @@ export class Arbiter {
     this.lastTradingDay = this.#sessions.tradingDay(eventMs)
     const isLive = receivedMs - eventMs <= this.#policy.freshMs && this.#sessions.isLive(productIndex, eventMs)
     if (!isLive) return this.#classifyOffSession(slot, eventMs, volume)
-    return this.#classifyLive(
-      line,
-      slot,
-      eventMs,
-      volume,
-      views.f64[(at + TICK_AT.receivedMonotonicMs) >> 3] ?? 0,
-      alone,
-    )
+    return this.#classifyLive(line, slot, eventMs, volume, alone)
   }
 
   /** Event time of the record, NaN when it is malformed or lies ahead of the market clock. */
