@@ -1,7 +1,7 @@
 /** The bridge of the replay: one line that shows recorded ticks at the supervisor's pace. Run by the supervisor, see wire.ts. */
 import type { BridgeWriter } from '#adapters/feeds/bridge-writer.ts'
 import { type EmbeddedMarket, runEmbeddedBridge, type StartOptions } from '#adapters/feeds/embedded-bridge.ts'
-import { type BridgeProcess, EmbeddedFront } from '#adapters/feeds/embedded-front.ts'
+import { EmbeddedFront, type HostProcess } from '#adapters/feeds/embedded-front.ts'
 import { ReplayFeed } from '#adapters/feeds/replay/replay-feed.ts'
 import { systemClock } from '#clock.ts'
 import { readMarketCalendar } from './bridge-calendar.ts'
@@ -19,7 +19,7 @@ runEmbeddedBridge({
 async function openRecordings(
   options: StartOptions,
   writer: BridgeWriter,
-  bridgeProcess: BridgeProcess,
+  hostProcess: HostProcess,
 ): Promise<EmbeddedMarket> {
   const { line, scenario } = options
   const exchanges = options.textMap('product_exchanges')
@@ -41,7 +41,7 @@ async function openRecordings(
   const front = new EmbeddedFront({
     writer,
     market: feed,
-    process: bridgeProcess,
+    process: hostProcess,
     line,
     scenario,
     scenarioStartMs: feed.scenarioStartMs,

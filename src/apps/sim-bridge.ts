@@ -2,7 +2,7 @@
 
 import type { BridgeWriter } from '#adapters/feeds/bridge-writer.ts'
 import { type EmbeddedMarket, runEmbeddedBridge, type StartOptions } from '#adapters/feeds/embedded-bridge.ts'
-import { type BridgeProcess, EmbeddedFront } from '#adapters/feeds/embedded-front.ts'
+import { EmbeddedFront, type HostProcess } from '#adapters/feeds/embedded-front.ts'
 import { paceSimFeed } from '#adapters/feeds/sim/pace-sim-feed.ts'
 import { SimFeed } from '#adapters/feeds/sim/sim-feed.ts'
 import { systemClock } from '#clock.ts'
@@ -21,7 +21,7 @@ runEmbeddedBridge({
 async function openSimMarket(
   options: StartOptions,
   writer: BridgeWriter,
-  bridgeProcess: BridgeProcess,
+  hostProcess: HostProcess,
 ): Promise<EmbeddedMarket> {
   const marketStartMs = options.number('market_start_ms')
   const scenarioStartMs = options.number('scenario_start_ms', marketStartMs)
@@ -41,7 +41,7 @@ async function openSimMarket(
   const front = new EmbeddedFront({
     writer,
     market: feed,
-    process: bridgeProcess,
+    process: hostProcess,
     line: options.line,
     scenario: options.scenario,
     scenarioStartMs,

@@ -1,14 +1,8 @@
 // Scenario files: what is refused and how it is told, and what is wrong on a line at a moment.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import {
-  FAULT_NAMES,
-  type FaultName,
-  faultsAt,
-  momentsFrom,
-  NO_FAULTS,
-  parseScenario,
-} from '#adapters/feeds/scenario.ts'
+import { faultsAt, momentsFrom } from '#adapters/feeds/active-faults.ts'
+import { FAULT_NAMES, type FaultName, NO_FAULTS, parseScenario } from '#adapters/feeds/scenario.ts'
 import { Failure } from '#domain/failure.ts'
 
 const parse = (...faults: Record<string, unknown>[]) => parseScenario(JSON.stringify(faults))

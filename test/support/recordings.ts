@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 
-export const RECORDED_DATA = fileURLToPath(new URL('../../../shared/data', import.meta.url))
+const RECORDED_DATA = fileURLToPath(new URL('../../../shared/data', import.meta.url))
 
 export function hasRecordedData(): boolean {
   if (existsSync(RECORDED_DATA)) return true

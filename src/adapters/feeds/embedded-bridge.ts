@@ -12,7 +12,7 @@ import { sleep, systemClock } from '#clock.ts'
 import { Failure } from '#domain/failure.ts'
 import { LINES, type Line } from '#domain/line.ts'
 import { BridgeWriter } from './bridge-writer.ts'
-import type { BridgeProcess } from './embedded-front.ts'
+import type { HostProcess } from './embedded-front.ts'
 import { parseScenario, type Scenario } from './scenario.ts'
 import { FrameReader, type Message, PROTOCOL_VERSION, ProtocolFault, textPairs } from './wire.ts'
 
@@ -26,7 +26,7 @@ export interface EmbeddedMarket {
 export interface EmbeddedBridgeOptions {
   /** As told in `hello`. */
   adapter: string
-  open(options: StartOptions, writer: BridgeWriter, process: BridgeProcess): Promise<EmbeddedMarket>
+  open(options: StartOptions, writer: BridgeWriter, process: HostProcess): Promise<EmbeddedMarket>
   stdin: Readable
   pid: number
   parentPid(): number
@@ -57,7 +57,7 @@ export function runEmbeddedBridge(options: EmbeddedBridgeOptions): void {
   }
   const open = async (start: Message) => {
     try {
-      market = await options.open(new StartOptions(start), writer, embeddedProcess(options, writer))
+      market = await options.open(new StartOptions(start), writer, hostProcess(options, writer))
       for (const message of waiting.splice(0)) obey(market, message)
     } catch (error) {
       await fail(error, { writer, exit })
@@ -125,7 +125,7 @@ function exitCodeOf(error: unknown): number {
 
 const HANG_SLICE_MS = 500
 
-function embeddedProcess({ crash, parentPid, exit }: EmbeddedBridgeOptions, writer: BridgeWriter): BridgeProcess {
+function hostProcess({ crash, parentPid, exit }: EmbeddedBridgeOptions, writer: BridgeWriter): HostProcess {
   return {
     crash,
     hang(forMs) {

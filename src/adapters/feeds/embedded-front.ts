@@ -8,16 +8,10 @@
  */
 import { unreachable } from '#domain/assert.ts'
 import type { Line } from '#domain/line.ts'
+import { type ActiveFaults, faultsAt, type Moment, momentsFrom } from './active-faults.ts'
 import type { BridgeWriter } from './bridge-writer.ts'
 import { lot, mix } from './noise.ts'
-import {
-  type ActiveFaults,
-  faultsAt,
-  INSTRUMENT_NOT_FOUND,
-  type Moment,
-  momentsFrom,
-  type Scenario,
-} from './scenario.ts'
+import { INSTRUMENT_NOT_FOUND, type Scenario } from './scenario.ts'
 import { corruptTick } from './tick-garbage.ts'
 import { type Message, vendorText } from './wire.ts'
 
@@ -45,7 +39,7 @@ export interface TickTarget {
 }
 
 /** What only the process can do. */
-export interface BridgeProcess {
+export interface HostProcess {
   /** Dies at once, as of a bug in the vendor's library. */
   crash(): void
   /** Neither reads nor writes nor runs for `forMs`, Infinity for ever. */
@@ -55,7 +49,7 @@ export interface BridgeProcess {
 export interface EmbeddedFrontOptions {
   writer: BridgeWriter
   market: FrontMarket
-  process: BridgeProcess
+  process: HostProcess
   line: Line
   scenario: Scenario
   /** Market time of the scenario's zero, and where this process joins. */

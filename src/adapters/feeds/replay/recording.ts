@@ -5,16 +5,13 @@
  *
  * The daemon calls `inspectRecording` before anything is started; a bridge that still meets a bad file reports the same Failure.
  */
-import { createReadStream } from 'node:fs'
-import { open } from 'node:fs/promises'
-import type { Readable } from 'node:stream'
-import { createGunzip } from 'node:zlib'
 import { Failure } from '#domain/failure.ts'
 import { productOfInstrument } from '#domain/instrument.ts'
 import type { MarketCalendar } from '#domain/session-calendar.ts'
 import { TICK_AT, TICK_BYTES, type TickViews, tickViews, updateSecondOfDay } from '#domain/tick.ts'
 import { type ColumnPlan, planColumns } from './recording-columns.ts'
 import { RecordingDates, readDate } from './recording-dates.ts'
+import { endOfLine, type Lines, malformedRow, readLines } from './recording-lines.ts'
 import { type ParsedRow, RowParser } from './row-parser.ts'
 
 export interface RecordingOptions {
@@ -64,10 +61,6 @@ export interface RecordingSummary {
 }
 
 const ROWS_PER_BLOCK = 512
-const READ_BYTES = 256 * 1024
-/** A longer line is no row of ticks. */
-const LINE_BYTES_MAX = 16 * 1024
-const NEWLINE = 0x0a
 
 /**
  * Reads a whole recording once and tells what is in it.
@@ -158,87 +151,6 @@ export async function surveyRecording(
     : (reader.block.recordingMs[0] ?? Number.POSITIVE_INFINITY)
 }
 
-/** Whole lines: bytes `from` to before `to`, the last line's newline included unless the file ends without. */
-interface Lines {
-  bytes: Buffer
-  from: number
-  to: number
-  isLast: boolean
-}
-
-function endOfLine({ bytes, to }: Lines, from: number): number {
-  const newline = bytes.indexOf(NEWLINE, from)
-  return newline < 0 || newline > to ? to : newline
-}
-
-/** Cuts the file's bytes at line ends. The bytes of a piece are valid until the next is asked for. */
-async function* readLines(path: string): AsyncGenerator<Lines> {
-  let rest: Buffer = Buffer.alloc(0)
-  const stream = await openBytes(path)
-  try {
-    for await (const chunk of stream) {
-      if (!Buffer.isBuffer(chunk)) continue
-      const bytes: Buffer = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
-      const to = bytes.lastIndexOf(NEWLINE) + 1
-      if (to > 0) yield { bytes, from: 0, to, isLast: false }
-      rest = bytes.subarray(to)
-      if (rest.length > LINE_BYTES_MAX) {
-        throw malformed(path, `a line of more than ${LINE_BYTES_MAX} bytes: this is not a CSV file of ticks`)
-      }
-    }
-  } catch (error) {
-    throw error instanceof Failure ? error : readingFailure(path, error)
-  } finally {
-    stream.destroy()
-  }
-  if (rest.length > 0) yield { bytes: rest, from: 0, to: rest.length, isLast: true }
-}
-
-async function openBytes(path: string): Promise<Readable> {
-  try {
-    const file = await open(path, 'r')
-    try {
-      const magic = Buffer.alloc(2)
-      await file.read(magic, 0, 2, 0)
-      const raw = createReadStream(path, { highWaterMark: READ_BYTES })
-      if (magic[0] !== 0x1f || magic[1] !== 0x8b) return raw
-      const plain = createGunzip({ chunkSize: READ_BYTES })
-      raw.on('error', (error) => plain.destroy(error))
-      plain.on('close', () => raw.destroy())
-      return raw.pipe(plain)
-    } finally {
-      await file.close()
-    }
-  } catch (error) {
-    throw readingFailure(path, error)
-  }
-}
-
-function readingFailure(path: string, error: unknown): Failure {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  const why = error instanceof Error ? error.message : String(error)
-  if (code === 'Z_BUF_ERROR') {
-    return new Failure(
-      'replay-file-truncated',
-      `${path}: the compressed file ends in the middle`,
-      'Copy the file again, completely.',
-      error,
-    )
-  }
-  const remedy = code.startsWith('Z_')
-    ? 'The compressed file is damaged: copy it again.'
-    : 'Correct REPLAY_FILES, or make the file readable for this user.'
-  return new Failure('replay-file-unreadable', `${path}: ${why}`, remedy, error)
-}
-
-function malformed(path: string, message: string): Failure {
-  return new Failure(
-    'replay-row-malformed',
-    `${path}: ${message}`,
-    'Repair or remove the row; every row needs as many fields as the header.',
-  )
-}
-
 class RowReader {
   readonly block: RecordingBlock
   readonly #path: string
@@ -299,7 +211,7 @@ class RowReader {
         'Copy the file again, completely.',
       )
     }
-    throw malformed(this.#path, `line ${this.#row} has ${fields} fields, the header ${wanted}`)
+    throw malformedRow(this.#path, `line ${this.#row} has ${fields} fields, the header ${wanted}`)
   }
 
   /** Recording time of the row, which becomes the least possible one for the next. */
