@@ -17,7 +17,7 @@ let home: string
 let program: string
 beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), 'journal-crash-'))
-  program = await bundleJournalProgram('journal-crash-writer.ts', home)
+  program = await bundleJournalProgram(new URL('./journal-crash-writer.ts', import.meta.url), home)
 })
 afterAll(() => rmSync(home, { recursive: true, force: true }))
 

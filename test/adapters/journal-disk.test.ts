@@ -247,7 +247,7 @@ describe('a full disk', () => {
       console.warn(`SKIPPED: a small file system can't be mounted here (${mounted})`)
       skip()
     }
-    const program = await bundleJournalProgram('journal-small-disk.ts', rig.directory)
+    const program = await bundleJournalProgram(new URL('./journal-small-disk.ts', import.meta.url), rig.directory)
     const mountPoint = join(rig.directory, 'disk')
     mkdirSync(mountPoint)
     const script = `mount -t tmpfs -o size=2m tmpfs ${mountPoint} && exec ${process.execPath} ${program} ${mountPoint}`

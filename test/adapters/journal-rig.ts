@@ -139,7 +139,7 @@ export async function readAll(directory: string, from = 0): Promise<Reading> {
   return reading
 }
 
-export type FileOperation = 'write' | 'datasync' | 'truncate' | 'open' | 'remove' | 'rename' | 'freeBytes'
+type FileOperation = 'write' | 'datasync' | 'truncate' | 'open' | 'remove' | 'rename' | 'freeBytes'
 
 export interface Disk {
   files: FileOperations

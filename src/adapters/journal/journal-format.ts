@@ -5,7 +5,7 @@
  */
 import { crc32 } from 'node:zlib'
 
-export const FORMAT_VERSION = 1
+const FORMAT_VERSION = 1
 export const SEGMENT_HEADER_BYTES = 128
 export const BLOCK_HEADER_BYTES = 40
 /** A reader believes no longer block. */

@@ -2,7 +2,7 @@
 import { Failure } from '#domain/failure.ts'
 import { errorCode } from './file-operations.ts'
 
-export type JournalFailureKind =
+type JournalFailureKind =
   /** The directory can't be used at all: said only when opening. */
   | 'journal-unusable'
   /** No room, and nothing left that may be removed. */

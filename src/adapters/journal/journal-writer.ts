@@ -5,10 +5,12 @@
  */
 import { type Clock, sleep } from '#clock.ts'
 import type { TickViews } from '#domain/tick.ts'
-import { BlockBuffer, type TickMeta } from './block-buffer.ts'
+import type { BlockBuffer, TickMeta } from './block-buffer.ts'
+import { BlockOutput } from './block-output.ts'
 import type { FileOperations } from './file-operations.ts'
 import { HeldBlocks } from './held-blocks.ts'
 import { InstrumentDefinitions } from './instrument-definitions.ts'
+import type { JournalPolicy } from './journal-policy.ts'
 import type { WriteNotifier } from './journal-reader.ts'
 import {
   isDiskFull,
@@ -19,35 +21,8 @@ import {
   syncFailed,
   writeFailed,
 } from './journal-trouble.ts'
-import type { RetentionPolicy, SegmentStore } from './segment-store.ts'
+import type { SegmentStore } from './segment-store.ts'
 import { SequenceNumbers } from './sequence-numbers.ts'
-
-export interface JournalPolicy extends RetentionPolicy {
-  segmentBytesMax: number
-  /** Ticks waiting for the disk; beyond it new ones are refused. */
-  heldBytesMax: number
-  syncIntervalMs: number
-  /** A tick waits no longer than this for a `flush`. */
-  flushAfterMs: number
-  /** How often a failing disk is tried again. */
-  retryAfterMs: number
-  sweepIntervalMs: number
-  /** Sequence numbers reserved on disk at a time. */
-  reservedAtOnce: number
-}
-
-export const DEFAULT_JOURNAL_POLICY: JournalPolicy = {
-  segmentBytesMax: 256 << 20,
-  heldBytesMax: 32 << 20,
-  syncIntervalMs: 50,
-  flushAfterMs: 2,
-  retryAfterMs: 1000,
-  sweepIntervalMs: 5000,
-  reservedAtOnce: 1_000_000,
-  keepDays: 7,
-  keepBytes: Number.POSITIVE_INFINITY,
-  minFreeBytes: 256 << 20,
-}
 
 /**
  * Called after each write of a block: `lastSequence` was written at `monotonicMs`. The first `count` entries of `receivedMonotonicMs`
@@ -95,12 +70,8 @@ export class JournalWriter implements WriteNotifier {
   readonly #numbers: SequenceNumbers
   readonly #held: HeldBlocks
   readonly #instruments = new InstrumentDefinitions()
+  readonly #output: BlockOutput
 
-  /** The planned segment (BlockBuffer.segment) that the store's current file stands for. */
-  #storedSegment = 0
-  /** The file began in the middle of a planned segment, so the definitions given before must be repeated in it. */
-  #definitionsAreDue = false
-  #storeIsDoubtful = false
   #failing = { sinceMs: 0, lostBefore: 0 }
   #overrunIsTold = false
 
@@ -128,6 +99,7 @@ export class JournalWriter implements WriteNotifier {
     this.#options = options
     this.#store = store
     this.#held = new HeldBlocks(policy)
+    this.#output = new BlockOutput(store, this.#instruments, options.clock)
     this.#numbers = new SequenceNumbers(
       {
         directory,
@@ -301,7 +273,7 @@ export class JournalWriter implements WriteNotifier {
   async #writeBlock(block: BlockBuffer): Promise<boolean> {
     for (;;) {
       try {
-        await this.#tryToWrite(block)
+        this.bytesWritten += await this.#output.write(block)
         if (this.state === 'failing') this.#nowWriting()
         return true
       } catch (error) {
@@ -315,41 +287,6 @@ export class JournalWriter implements WriteNotifier {
       if (this.#closing.signal.aborted) return false
       await sleep(this.#options.policy.retryAfterMs, this.#closing.signal).catch(() => undefined)
     }
-  }
-
-  async #tryToWrite(block: BlockBuffer): Promise<void> {
-    if (this.#storeIsDoubtful) {
-      this.#storeIsDoubtful = false
-      await this.#store.abandon()
-    }
-    if (!this.#store.hasCurrent || this.#storedSegment !== block.segment) {
-      const isAgain = this.#storedSegment === block.segment
-      await this.#store.start(block.firstSequence)
-      this.#storedSegment = block.segment
-      this.#definitionsAreDue = isAgain
-      void this.#store.sweep()
-    }
-    if (this.#definitionsAreDue) {
-      await this.#repeatDefinitions(block)
-      this.#definitionsAreDue = false
-    }
-    const bytes = block.sealed(this.#options.clock.wallMs())
-    await this.#store.append(bytes, block.lastSequence)
-    this.bytesWritten += bytes.length
-  }
-
-  async #repeatDefinitions(before: BlockBuffer): Promise<void> {
-    const block = new BlockBuffer()
-    const write = async () => {
-      await this.#store.append(block.sealed(this.#options.clock.wallMs()), 0)
-      block.begin(before.segment, before.firstSequence)
-    }
-    block.begin(before.segment, before.firstSequence)
-    for (const definition of this.#instruments.definitionsSince(before.segment)) {
-      block.addInstrument(definition)
-      if (!block.hasRoom()) await write()
-    }
-    if (!block.isEmpty) await write()
   }
 
   #afterWrite(block: BlockBuffer): void {
@@ -412,7 +349,7 @@ export class JournalWriter implements WriteNotifier {
     } catch (error) {
       // After a failed sync the kernel may call the lost pages clean, so that a second sync would succeed over a hole: the file is left.
       if (!this.#syncIsFailing) {
-        this.#storeIsDoubtful = true
+        this.#output.distrust()
         this.#options.onTrouble(syncFailed(error, { synced: this.syncedSequence, written }))
       }
       this.#syncIsFailing = true

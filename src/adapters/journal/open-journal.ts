@@ -4,8 +4,9 @@
  */
 import type { Clock } from '#clock.ts'
 import { errorCode, type FileOperations, systemFiles } from './file-operations.ts'
+import { DEFAULT_JOURNAL_POLICY, type JournalPolicy } from './journal-policy.ts'
 import { isDiskFull, type JournalEvent, type JournalFailure, unusable } from './journal-trouble.ts'
-import { DEFAULT_JOURNAL_POLICY, type JournalPolicy, JournalWriter, type OnWritten } from './journal-writer.ts'
+import { JournalWriter, type OnWritten } from './journal-writer.ts'
 import { type Recovery, recoverJournal } from './recover-journal.ts'
 import { SegmentStore } from './segment-store.ts'
 import { type SequenceReservation, writeReservation } from './sequence-file.ts'
