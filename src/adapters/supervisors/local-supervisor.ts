@@ -216,12 +216,17 @@ async function gone(process: ProcessIdentity, withinMs: number, clock: Clock, si
 }
 
 async function endOrphans(family: readonly ProcessIdentity[]): Promise<{ pid: number; command: string }[]> {
-  for (let waited = 0; waited < BRIDGE_GRACE_MS && family.some(isAlive); waited += LOOK_EVERY_MS) {
-    await sleep(LOOK_EVERY_MS)
-  }
+  await untilGone(family)
   const orphans = family.filter(isAlive).map((orphan) => ({ identity: orphan, command: commandLine(orphan.pid) }))
   for (const { identity } of orphans) signalProcess(identity, 'SIGKILL')
+  await untilGone(orphans.map(({ identity }) => identity))
   return orphans.map(({ identity, command }) => ({ pid: identity.pid, command }))
+}
+
+async function untilGone(processes: readonly ProcessIdentity[]): Promise<void> {
+  for (let waited = 0; waited < BRIDGE_GRACE_MS && processes.some(isAlive); waited += LOOK_EVERY_MS) {
+    await sleep(LOOK_EVERY_MS)
+  }
 }
 
 function isBridge(process: ProcessIdentity): boolean {
