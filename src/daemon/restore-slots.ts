@@ -6,7 +6,7 @@ import type { RecordViews } from '#adapters/journal/journal-format.ts'
 import { JOURNAL_AT, JOURNAL_F64, TICK_FLAG } from '#adapters/journal/journal-format.ts'
 import { readJournal } from '#adapters/journal/journal-reader.ts'
 import { CHECKPOINT_COLUMNS, readCheckpoint, writeCheckpoint } from '#adapters/state/checkpoint-file.ts'
-import type { Arbiter, RestoredTick } from '#domain/arbitration.ts'
+import { type Arbiter, type RestoredTick, TICK_KINDS } from '#domain/arbitration.ts'
 import type { InstrumentTable } from '#domain/instrument-table.ts'
 
 export interface RestoreParts {
@@ -119,16 +119,19 @@ export async function saveSlots(parts: {
   nowMs: number
 }): Promise<void> {
   const { arbiter, table } = parts
-  const slots = table.names.flatMap((_, slot) => (arbiter.knows(slot) ? [slot] : []))
-  const rows = new Float64Array(slots.length * CHECKPOINT_COLUMNS)
-  slots.forEach((slot, i) => {
-    arbiter.describe(slot, rows.subarray(i * CHECKPOINT_COLUMNS, (i + 1) * CHECKPOINT_COLUMNS))
+  // A settlement row after the close stands beside the last live tick, or the next start would take its snapshot for a new one.
+  const states = table.names.flatMap((_, slot) =>
+    TICK_KINDS.filter((kind) => arbiter.knows(slot, kind)).map((kind) => ({ slot, kind })),
+  )
+  const rows = new Float64Array(states.length * CHECKPOINT_COLUMNS)
+  states.forEach(({ slot, kind }, i) => {
+    arbiter.describe(slot, kind, rows.subarray(i * CHECKPOINT_COLUMNS, (i + 1) * CHECKPOINT_COLUMNS))
   })
   await writeCheckpoint(parts.checkpointPath, {
     sequence: parts.sequence,
     writtenAtMs: parts.nowMs,
     epoch: parts.epoch,
-    symbols: slots.map((slot) => {
+    symbols: states.map(({ slot }) => {
       const { symbol, exchange } = table.name(slot)
       return [symbol, exchange] as const
     }),

@@ -12,6 +12,7 @@
 import { INSTRUMENTS_MAX } from './instrument-table.ts'
 import type { LineIndex } from './line.ts'
 import { eventTimeMs, TICK_AT, TICK_F64, type TickViews, updateSecondOfDay } from './tick.ts'
+import { DAY_MS, dayNumberOf, midnightOf, toYyyymmdd } from './trading-day.ts'
 
 /** Small integers instead of names on the hot path; OUTCOME_NAMES gives the metric label. */
 export const Outcome = { accepted: 0, duplicate: 1, stale: 2, invalid: 3, offSession: 4 } as const
@@ -55,6 +56,12 @@ export interface SessionsView {
 const BOOK = 6
 /** CZCE sent up to four updates within one second and volume; twice that leaves room for a burst. */
 const BOOKS_SEEN = 8
+/** Outside sessions two rows of one moment are the most that was recorded. */
+const OFF_BOOKS_SEEN = 4
+/** No closure of the market is longer. */
+const CLOSURE_DAYS_MAX = 20
+/** A night session is over by then. */
+const SMALL_HOURS_MS = 5 * 3_600_000
 
 export class Arbiter {
   /** The last accepted tick, by slot. Day 0: none yet. */
@@ -78,7 +85,8 @@ export class Arbiter {
   readonly #booksSeen = new Uint8Array(INSTRUMENTS_MAX)
   readonly #offEventMs = new Float64Array(INSTRUMENTS_MAX).fill(Number.NEGATIVE_INFINITY)
   readonly #offVolume = new Float64Array(INSTRUMENTS_MAX)
-  readonly #offBook = new Float64Array(INSTRUMENTS_MAX * BOOK)
+  readonly #offBooks = new Float64Array(INSTRUMENTS_MAX * OFF_BOOKS_SEEN * BOOK)
+  readonly #offBooksSeen = new Uint8Array(INSTRUMENTS_MAX)
   /** By line and slot: the next tick is the snapshot that the front pushes after a subscription. */
   readonly #snapshotDue = [new Uint8Array(INSTRUMENTS_MAX), new Uint8Array(INSTRUMENTS_MAX)] as const
   readonly #contradictions = [new Uint8Array(INSTRUMENTS_MAX), new Uint8Array(INSTRUMENTS_MAX)] as const
@@ -125,9 +133,21 @@ export class Arbiter {
     const millisecond = views.i32[(at + TICK_AT.updateMillisec) >> 2] ?? -1
     if (secondOfDay < 0 || millisecond < 0 || millisecond > 999) return Number.NaN
     const eventMs = eventTimeMs(secondOfDay, millisecond, receivedMs)
-    if (eventMs - receivedMs <= this.#policy.aheadMaxMs) return eventMs
-    // 14:59:59 received at 08:50 is yesterday's close when it is the snapshot after subscribing, and nonsense at any other time.
-    return isSnapshot ? eventMs - 86_400_000 : Number.NaN
+    const isAhead = eventMs - receivedMs > this.#policy.aheadMaxMs
+    // 14:59:59 received at 08:50 is an earlier close when it is the snapshot after subscribing, and nonsense at any other time.
+    if (isSnapshot) return this.#onTradingDate(isAhead ? eventMs - DAY_MS : eventMs)
+    return isAhead ? Number.NaN : eventMs
+  }
+
+  /** On Monday morning the last state known is Friday's: the latest trading date at this time of day. */
+  #onTradingDate(eventMs: number): number {
+    for (let days = 0; days < CLOSURE_DAYS_MAX; days++) {
+      const ms = eventMs - days * DAY_MS
+      // The small hours belong to the evening before.
+      const date = dayNumberOf(ms - SMALL_HOURS_MS)
+      if (this.#sessions.tradingDay(midnightOf(date) + DAY_MS / 2) === toYyyymmdd(date)) return ms
+    }
+    return eventMs
   }
 
   #readBook(views: TickViews, at: number): void {
@@ -227,46 +247,59 @@ export class Arbiter {
     }
     const offEventMs = this.#offEventMs[slot] ?? 0
     if (eventMs < offEventMs) return Outcome.stale
-    if (
-      eventMs === offEventMs &&
-      volume === this.#offVolume[slot] &&
-      sameBook(this.#offBook, slot * BOOK, this.#book)
-    ) {
+    if (eventMs === offEventMs && volume === this.#offVolume[slot] && this.#offBookWasSeen(slot)) {
       return Outcome.duplicate
     }
-    this.#offEventMs[slot] = eventMs
-    this.#offVolume[slot] = volume
-    this.#offBook.set(this.#book, slot * BOOK)
+    this.#keepOffSession(slot, eventMs, volume)
     return Outcome.offSession
   }
 
-  /** Something was accepted or journalled for the slot. */
-  knows(slot: number): boolean {
-    return this.day[slot] !== 0 || (this.#offEventMs[slot] ?? 0) > Number.NEGATIVE_INFINITY
+  #keepOffSession(slot: number, eventMs: number, volume: number): void {
+    const isTwin = eventMs === this.#offEventMs[slot] && volume === this.#offVolume[slot]
+    const seen = isTwin ? (this.#offBooksSeen[slot] ?? 0) : 0
+    this.#offEventMs[slot] = eventMs
+    this.#offVolume[slot] = volume
+    this.#offBooks.set(this.#book, (slot * OFF_BOOKS_SEEN + (seen % OFF_BOOKS_SEEN)) * BOOK)
+    this.#offBooksSeen[slot] = seen + 1 < 2 * OFF_BOOKS_SEEN ? seen + 1 : OFF_BOOKS_SEEN
+  }
+
+  #offBookWasSeen(slot: number): boolean {
+    const held = Math.min(this.#offBooksSeen[slot] ?? 0, OFF_BOOKS_SEEN)
+    const first = slot * OFF_BOOKS_SEEN * BOOK
+    for (let i = 0; i < held; i++) {
+      if (sameBook(this.#offBooks, first + i * BOOK, this.#book)) return true
+    }
+    return false
+  }
+
+  /** Something was accepted (`live`), or journalled outside sessions (`off-session`), for the slot. */
+  knows(slot: number, kind: TickKind): boolean {
+    return kind === 'live' ? this.day[slot] !== 0 : (this.#offEventMs[slot] ?? 0) > Number.NEGATIVE_INFINITY
   }
 
   /**
-   * Writes the slot's last tick as ten doubles: trading day, event ms, volume, off-session 0|1, six of the book. `restore` takes them
-   * back. Of a moment with several books the last one is told; the journal behind a checkpoint brings the others.
+   * Writes the slot's last tick of this kind as ten doubles: trading day, event ms, volume, off-session 0|1, six of the book. `restore`
+   * takes them back. Of a moment with several books the last one is told; the journal behind a checkpoint brings the others.
    */
-  describe(slot: number, row: Float64Array): void {
-    const isLive = this.day[slot] !== 0
-    row[0] = this.day[slot] ?? 0
+  describe(slot: number, kind: TickKind, row: Float64Array): void {
+    const isLive = kind === 'live'
+    row[0] = isLive ? (this.day[slot] ?? 0) : 0
     row[1] = (isLive ? this.eventMs[slot] : this.#offEventMs[slot]) ?? 0
     row[2] = (isLive ? this.volume[slot] : this.#offVolume[slot]) ?? 0
     row[3] = isLive ? 0 : 1
-    const newest = ((this.#booksSeen[slot] ?? 1) - 1) % BOOKS_SEEN
-    const start = isLive ? (slot * BOOKS_SEEN + newest) * BOOK : slot * BOOK
-    row.set((isLive ? this.#books : this.#offBook).subarray(start, start + BOOK), 4)
+    const [books, booksSeen, held] = isLive
+      ? [this.#books, this.#booksSeen, BOOKS_SEEN]
+      : [this.#offBooks, this.#offBooksSeen, OFF_BOOKS_SEEN]
+    const newest = ((booksSeen[slot] ?? 1) - 1) % held
+    const start = (slot * held + newest) * BOOK
+    row.set(books.subarray(start, start + BOOK), 4)
   }
 
   /** Puts back what an earlier process accepted last (from checkpoint and journal), so that a first snapshot is not taken for news. */
   restore(slot: number, tick: RestoredTick): void {
     this.#book.set(tick.book)
     if (tick.offSession) {
-      this.#offEventMs[slot] = tick.eventMs
-      this.#offVolume[slot] = tick.volume
-      this.#offBook.set(this.#book, slot * BOOK)
+      this.#keepOffSession(slot, tick.eventMs, tick.volume)
       return
     }
     const isTwin =
@@ -275,6 +308,10 @@ export class Arbiter {
     this.#accept(slot, tick.eventMs, tick.volume, isTwin)
   }
 }
+
+/** What is known of a slot: its last live tick and its last one outside sessions. */
+export const TICK_KINDS = ['live', 'off-session'] as const
+export type TickKind = (typeof TICK_KINDS)[number]
 
 export interface RestoredTick {
   tradingDay: number

@@ -81,15 +81,16 @@ export function realCalendar(): MarketCalendar {
 export class ArbiterRig {
   readonly arbiter: Arbiter
   readonly #sessions = new LiveSessions(realCalendar())
-  readonly #slots: string[] = []
+  readonly #slots = new Map<string, number>()
 
   constructor(policy?: ArbitrationPolicy) {
     this.arbiter = new Arbiter(this.#sessions, policy)
   }
 
   slotOf(instrument: string): number {
-    const known = this.#slots.indexOf(instrument)
-    return known >= 0 ? known : this.#slots.push(instrument) - 1
+    const slot = this.#slots.get(instrument) ?? this.#slots.size
+    this.#slots.set(instrument, slot)
+    return slot
   }
 
   /** The line has just subscribed: its next tick is the front's snapshot. */
