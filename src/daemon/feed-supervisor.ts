@@ -34,7 +34,7 @@ export interface SupervisorParts {
   calendar: MarketCalendar
   marketClock: MarketClock
   clock: Clock
-  epochFile: EpochFile
+  epochFile: Pick<EpochFile, 'write'>
   liveness: LivenessPolicy
   failover: FailoverPolicy
   standbyMode: StandbyMode

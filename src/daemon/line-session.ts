@@ -12,7 +12,7 @@
  * same bridge; a bridge that died, hangs or speaks nonsense is replaced.
  */
 
-import { type BridgeEnd, BridgeProcess } from '#adapters/feeds/bridge-process.ts'
+import type { Bridge, BridgeCommand, BridgeEnd, BridgeSink } from '#adapters/feeds/bridge-process.ts'
 import type { FeedAdapter } from '#adapters/feeds/feed-adapter.ts'
 import { type Message, vendorText } from '#adapters/feeds/wire.ts'
 import { type Clock, sleep } from '#clock.ts'
@@ -44,6 +44,7 @@ export interface LineTimeouts {
 /** What a line session needs of the daemon around it. */
 export interface LineEnvironment {
   clock: Clock
+  openBridge(command: BridgeCommand, sink: BridgeSink): Bridge
   timeouts: LineTimeouts
   pacing: PacingPolicy
   pacer: SubscriptionPacer
@@ -130,7 +131,7 @@ export class LineSession {
   readonly #env: LineEnvironment
   readonly #inbox = new Inbox<Note>(NOTES_MAX)
   readonly #answers = new Map<number, (code: number) => void>()
-  #bridge: BridgeProcess | null = null
+  #bridge: Bridge | null = null
   #isStarted = false
   #slots = new Int32Array(0)
   #wanted: WantedUp
@@ -267,20 +268,16 @@ export class LineSession {
     this.#slots = new Int32Array(0)
     this.bridgeStarts++
     this.lastFrameMs = clock.monotonicMs()
-    const bridge = new BridgeProcess(
-      this.adapter.command(),
-      {
-        reading: () => {
-          this.lastFrameMs = clock.monotonicMs()
-          this.#env.reading(this.lastFrameMs)
-        },
-        tick: (views, at) => this.#onTick(views, at),
-        message: (message) => this.#onMessage(message),
-        printed: (text) => this.#env.log('debug', `${this.line} bridge: ${text}`),
-        ended: (end) => this.#onEnded(bridge, end),
+    const bridge = this.#env.openBridge(this.adapter.command(), {
+      reading: () => {
+        this.lastFrameMs = clock.monotonicMs()
+        this.#env.reading(this.lastFrameMs)
       },
-      clock,
-    )
+      tick: (views, at) => this.#onTick(views, at),
+      message: (message) => this.#onMessage(message),
+      printed: (text) => this.#env.log('debug', `${this.line} bridge: ${text}`),
+      ended: (end) => this.#onEnded(bridge, end),
+    })
     this.#bridge = bridge
     const watch = setInterval(() => this.#watchSilence(), 500)
     try {
@@ -311,7 +308,7 @@ export class LineSession {
   }
 
   /** Connects, logs in, subscribes and streams, again after each disconnect that the vendor library mends by itself. */
-  async #keepConnection(bridge: BridgeProcess, signal: AbortSignal): Promise<LineFailure | null> {
+  async #keepConnection(bridge: Bridge, signal: AbortSignal): Promise<LineFailure | null> {
     let reconnects = 0
     for (;;) {
       const { timeouts } = this.#env
@@ -346,7 +343,7 @@ export class LineSession {
   }
 
   async #loginAndStream(
-    bridge: BridgeProcess,
+    bridge: Bridge,
     reconnects: number,
     signal: AbortSignal,
   ): Promise<LineFailure | 'disconnected' | null> {
@@ -430,7 +427,7 @@ export class LineSession {
     }
   }
 
-  async #stream(bridge: BridgeProcess, signal: AbortSignal): Promise<LineFailure | 'disconnected' | null> {
+  async #stream(bridge: Bridge, signal: AbortSignal): Promise<LineFailure | 'disconnected' | null> {
     this.#loginScope = new AbortController()
     const scope = AbortSignal.any([signal, this.#loginScope.signal])
     const loggedInAtMs = this.#env.clock.monotonicMs()
@@ -458,7 +455,7 @@ export class LineSession {
   }
 
   /** Asks for every wanted contract in paced batches, asks again where no answer came, and waits for new wishes. */
-  async #keepSubscribed(bridge: BridgeProcess, scope: AbortSignal): Promise<void> {
+  async #keepSubscribed(bridge: Bridge, scope: AbortSignal): Promise<void> {
     const { clock, pacing, timeouts, maxSubscribeAttempts } = this.#env
     let unansweredRounds = 0
     let lastRequestMs = 0
@@ -512,7 +509,7 @@ export class LineSession {
   }
 
   /** False: the request did not leave, and the batch must be asked for again. */
-  async #requestBatch(bridge: BridgeProcess, batch: readonly number[], scope: AbortSignal): Promise<boolean> {
+  async #requestBatch(bridge: Bridge, batch: readonly number[], scope: AbortSignal): Promise<boolean> {
     try {
       await this.#env.pacer.admit(batch.length * paceAfterDrops(this.#dropsWhileSubscribing), scope)
       for (const slot of batch) this.#env.expectSnapshot(slot)
@@ -545,7 +542,7 @@ export class LineSession {
     return code
   }
 
-  async #queryList(bridge: BridgeProcess, signal: AbortSignal): Promise<LineFailure | null> {
+  async #queryList(bridge: Bridge, signal: AbortSignal): Promise<LineFailure | null> {
     bridge.send('queryInstruments')
     const answer = await this.#inbox.take(['catalogueEnd', 'ended'], {
       timeoutMs: this.#env.timeouts.catalogueMs,
@@ -660,7 +657,7 @@ export class LineSession {
     this.#become('connecting', `the front disconnected us (reason ${reason})`)
   }
 
-  #onEnded(bridge: BridgeProcess, end: BridgeEnd): void {
+  #onEnded(bridge: Bridge, end: BridgeEnd): void {
     if (this.#bridge !== bridge && this.#bridge !== null) return
     this.connected = false
     this.loggedIn = false

@@ -1,4 +1,5 @@
 /** Makes the line sessions of the configuration and connects them to the parts of the daemon that they need. Starts nothing. */
+import { BridgeProcess } from '#adapters/feeds/bridge-process.ts'
 import type { FeedAdapter } from '#adapters/feeds/feed-adapter.ts'
 import type { Clock } from '#clock.ts'
 import type { Config, LineConfig } from '#config/config.ts'
@@ -48,6 +49,7 @@ function openLine(line: Line, parts: LineParts): LineSession | null {
   const wanted = wantedBy(lineConfig, config)
   const session: LineSession = new LineSession(line, adapter, 'off', {
     clock,
+    openBridge: (command, sink) => new BridgeProcess(command, sink, clock),
     timeouts: {
       helloMs: HELLO_TIMEOUT_MS,
       connectMs: config.timeouts.connectMs,

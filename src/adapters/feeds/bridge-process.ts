@@ -32,6 +32,9 @@ export interface BridgeSink {
   ended(end: BridgeEnd): void
 }
 
+/** What holds a line needs of a bridge, whatever it runs in. */
+export type Bridge = Pick<BridgeProcess, 'pid' | 'bytesDropped' | 'send' | 'retire'>
+
 /** After a bridge's death its pipe is read for this long at most; a healthy pipe is drained within a few milliseconds. */
 const DRAIN_MAX_MS = 1_000
 const PRINTED_LINE_MAX = 500
