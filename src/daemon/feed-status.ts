@@ -170,6 +170,7 @@ function lineStatus(parts: StatusParts, session: LineSession | null, nowMs: numb
     rate_limit_hits: session.rateLimitHits,
     login_attempts: session.loginOutcomes.granted,
     disconnects: [...session.disconnects.values()].reduce((sum, count) => sum + count, 0),
+    dropped: session.counters.dropped,
   }
 }
 
@@ -191,6 +192,7 @@ const ABSENT_LINE: LineStatus = {
   rate_limit_hits: 0,
   login_attempts: 0,
   disconnects: 0,
+  dropped: 0,
 }
 
 export function tickTotals(path: TickPath): TickTotals {

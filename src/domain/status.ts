@@ -40,6 +40,8 @@ export interface LineStatus {
   rate_limit_hits: number
   login_attempts: number
   disconnects: number
+  /** Ticks that the line's own bridge had to drop because the daemon read too slowly. */
+  dropped: number
 }
 
 export interface TickTotals {

@@ -81,6 +81,7 @@ export function lineOf(overrides: Partial<LineStatus> = {}): LineStatus {
     rate_limit_hits: 0,
     login_attempts: 1,
     disconnects: 0,
+    dropped: 0,
     ...overrides,
   }
 }
