@@ -151,7 +151,7 @@ function main() {
     writeFileSync(join(work, 'build-record.hpp'), recordHeader(record))
     const flags = [
       '-std=c++17',
-      '-O2',
+      sanitize ? '-O1' : '-O2',
       '-g',
       '-pthread',
       '-Wall',
@@ -179,6 +179,7 @@ function main() {
         },
       },
     )
+    for (const session of record.trader ? ['md', 'td'] : ['md']) checkLoads(join(work, 'ctp-bridge'), session)
     writeFileSync(join(work, 'ctp-bridge.json'), `${JSON.stringify(record, null, 2)}\n`)
     // Renamed, not written over: a bridge that is running keeps its old file.
     for (const name of ['ctp-bridge', 'ctp-bridge.json']) renameSync(join(work, name), join(out, name))
@@ -217,6 +218,19 @@ function apiVersion(probe, path, symbol) {
     },
   })
   return (/^API-VERSION (.*)$/m.exec(printed)?.[1] ?? '').replace(/[^ -~]/g, '')
+}
+
+/** Headers of one version beside the library of another show here at the latest, as far as they show at all. */
+function checkLoads(bridge, session) {
+  const { status, stdout } = spawnSync(bridge, ['--check', session], { encoding: 'utf8' })
+  if (status === 0) return
+  const line = stdout?.split('\n').find((text) => text.startsWith('{"session"'))
+  const { message, remedy } = line ? JSON.parse(line) : {}
+  stop(
+    69,
+    message ?? `the built bridge can't load the ${session} library`,
+    remedy ?? 'Use the SDK made for this system.',
+  )
 }
 
 function recordHeader({ md, trader }) {

@@ -26,7 +26,7 @@ const char* const usage =
     "usage: ctp-bridge [--ring-ticks N]        speak the bridge protocol on stdin and fd 3\n"
     "       ctp-bridge --check md|td [LIBRARY]  load the vendor library and print what it is\n";
 
-/// The trader library's threads may already be running: nothing may be destroyed on the way out.
+/// The vendor's threads may be running: nothing may be destroyed on the way out.
 [[noreturn]] void leave(int code) {
   std::fflush(stderr);
   _exit(code);
@@ -180,8 +180,9 @@ std::string jsonText(const std::string& text) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  // A supervisor that died shows as EPIPE.
+  // A supervisor that died shows as EPIPE; a Ctrl-C in its terminal is for it alone, and reaches us as the end of stdin.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGINT, SIG_IGN);
   const std::string_view first = count > 1 ? arguments[1] : "";
   if (first == "--check" && (count == 3 || count == 4)) {
     const std::string kind = arguments[2];

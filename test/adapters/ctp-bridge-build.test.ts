@@ -15,12 +15,14 @@ import {
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { kindOfBridgeExit } from '#adapters/feeds/ctp/bridge-exit.ts'
 import { inspectLibrary, parseBuildRecord, readBuildRecord } from '#adapters/feeds/ctp/build-record.ts'
 import { ctpFeedAdapter } from '#adapters/feeds/ctp/ctp-feed-adapter.ts'
 import { HiddenText } from '#domain/secret-ref.ts'
 import { textOf } from '../support/ctp-bridge-client.ts'
 import { bridgeOf, frontOf } from '../support/ctp-scene.ts'
 import {
+  bridgeSource,
   buildScript,
   builtBridge,
   type Sdk,
@@ -88,6 +90,29 @@ describe('building without what it takes', () => {
     ['a list', '[]'],
   ])('a build record that says %s is none', (_, text) => {
     expect(parseBuildRecord(text)).toBe(null)
+  })
+})
+
+describe('the end of a bridge', () => {
+  const codes = readFileSync(bridgeSource('exit-code.hpp'), 'utf8')
+  const named = Object.fromEntries(
+    [...codes.matchAll(/constexpr int (\w+) = (\d+);/g)].map(([, name, code]) => [name, Number(code)]),
+  )
+
+  it.each([
+    ['usage', 'protocol-fault'],
+    ['library', 'bridge-unavailable'],
+    ['vendor', 'bridge-crashed'],
+    ['pipe', 'bridge-crashed'],
+    ['protocol', 'protocol-fault'],
+    ['refused', 'bridge-unavailable'],
+  ])('with its exit code for "%s" is %s to the supervisor', (name, kind) => {
+    expect(kindOfBridgeExit(named[name] ?? -1)).toBe(kind)
+    expect(Object.keys(named)).toHaveLength(7)
+  })
+
+  it('by a signal is a crash', () => {
+    expect(kindOfBridgeExit(null)).toBe('bridge-crashed')
   })
 })
 
@@ -200,6 +225,17 @@ describe.skipIf(whyNoBridge !== undefined)('a built bridge', () => {
     expect(result.status).toBe(69)
     expect(result.stderr).toContain('static assertion failed')
     expect(existsSync(join(home, 'out', 'ctp-bridge'))).toBe(false)
+  }, 120_000)
+
+  it('is not built from headers and libraries of different versions, where their symbols differ', async () => {
+    const older = await standinSdk('6.7.7')
+    const newer = await standinSdk('6.7.11')
+    cpSync(newer.directory, home, { recursive: true, filter: (path) => !path.endsWith('.so') })
+    copyFileSync(older.mdLibrary, join(home, basename(older.mdLibrary)))
+    const result = build(['--sdk', home, '--out', join(home, 'out')])
+    expect(result.status).toBe(69)
+    expect(result.stderr).toContain('lacks _ZN15CThostFtdcMdApi15CreateFtdcMdApiEPKcbbb, which its headers declare')
+    expect(result.stderr).toContain('take both from one archive')
   }, 120_000)
 
   it('is built without a trading session from an SDK that lacks it, and says so when asked for one', async () => {

@@ -11,7 +11,7 @@ import { pipeline } from 'node:stream/promises'
 import { Failure } from '#domain/failure.ts'
 import { vendorEnvironment } from './start-options.ts'
 
-export interface LibraryRecord {
+interface LibraryRecord {
   /** Where the library was when the bridge was built. */
   library: string
   sha256: string

@@ -37,7 +37,7 @@ export interface TradingSessionOptions {
 }
 
 /** One row of the vendor's instrument list, as far as we use it. */
-export interface CatalogueRow {
+interface CatalogueRow {
   symbol: string
   exchange: string
   product: string
@@ -55,7 +55,7 @@ export interface CatalogueRow {
 }
 
 /** Status of a product, told without being asked: `status` is the vendor's character, `enteredAt` HH:MM:SS. */
-export interface ProductStatus {
+interface ProductStatus {
   exchange: string
   product: string
   status: string
