@@ -13,6 +13,7 @@
  */
 
 import type { Bridge, BridgeCommand, BridgeEnd, BridgeSink } from '#adapters/feeds/bridge-process.ts'
+import { kindOfBridgeExit } from '#adapters/feeds/ctp/bridge-exit.ts'
 import type { FeedAdapter } from '#adapters/feeds/feed-adapter.ts'
 import { type Message, vendorText } from '#adapters/feeds/wire.ts'
 import { type Clock, sleep } from '#clock.ts'
@@ -713,13 +714,13 @@ function failureOfEnd(end: BridgeEnd): LineFailure {
   switch (end.kind) {
     case 'exited':
       return {
-        kind: 'bridge-crashed',
+        kind: kindOfBridgeExit(end.code),
         message: `the bridge process ended (${end.signal === null ? `exit code ${end.code}` : `signal ${end.signal}`})`,
       }
     case 'protocol-fault':
-      return { kind: 'bridge-crashed', message: `the bridge process spoke nonsense: ${end.message}` }
+      return { kind: 'protocol-fault', message: `the bridge process spoke nonsense: ${end.message}` }
     case 'not-started':
-      return { kind: 'bridge-crashed', message: `the bridge process could not be started: ${end.message}` }
+      return { kind: 'bridge-unavailable', message: `the bridge process could not be started: ${end.message}` }
   }
 }
 

@@ -1,19 +1,22 @@
 /** From configuration to feed adapters, market calendar and market clock: which kind of feed this daemon holds, and whose time it keeps. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { ctpFeedAdapter } from '#adapters/feeds/ctp/ctp-feed-adapter.ts'
 import type { FeedAdapter } from '#adapters/feeds/feed-adapter.ts'
 import { RecordedInstruments, readRecording } from '#adapters/feeds/replay/recording.ts'
 import { replayFeedAdapter } from '#adapters/feeds/replay/replay-feed-adapter.ts'
 import { parseScenario } from '#adapters/feeds/scenario.ts'
 import { type EmbeddedBridgeOptions, simFeedAdapter } from '#adapters/feeds/sim/sim-feed-adapter.ts'
+import { resolveSecret } from '#adapters/secrets/resolve-secret.ts'
 import type { Clock } from '#clock.ts'
 import type { Config, LineConfig } from '#config/config.ts'
 import { loadCalendar } from '#config/parse-calendar.ts'
+import type { Environment } from '#config/parse-config.ts'
 import { unreachable } from '#domain/assert.ts'
 import { Failure } from '#domain/failure.ts'
 import { maskAccount } from '#domain/secret-ref.ts'
 import { alwaysOpenCalendar, createMarketCalendar, type MarketCalendar } from '#domain/session-calendar.ts'
-import { type MarketClock, RecordingClock, shiftedMarketClock } from './market-clock.ts'
+import { type MarketClock, RecordingClock, shiftedMarketClock, wallMarketClock } from './market-clock.ts'
 
 export interface OpenFeed {
   adapters: { primary: FeedAdapter; backup: FeedAdapter | null }
@@ -23,9 +26,15 @@ export interface OpenFeed {
   recordingClock: RecordingClock | null
 }
 
-/** @throws Failure of configuration: damaged calendar, scenario or recording */
-export async function openFeed(config: Config, options: { packageDir: string; clock: Clock }): Promise<OpenFeed> {
-  const { clock, packageDir } = options
+/**
+ * `env` is where `env:NAME` secrets are read from, and what the vendor's library may see a part of.
+ * @throws Failure of configuration: damaged calendar, scenario or recording
+ */
+export async function openFeed(
+  config: Config,
+  options: { packageDir: string; clock: Clock; env: Environment },
+): Promise<OpenFeed> {
+  const { clock, packageDir, env } = options
   const scenario = await readScenario(config.sim.scenarioFile)
   const common = (line: LineConfig, marketClock: MarketClock, scenarioStartMs: number): EmbeddedBridgeOptions => ({
     script: join(packageDir, 'dist', `${config.feed.adapter}-bridge.js`),
@@ -70,11 +79,29 @@ export async function openFeed(config: Config, options: { packageDir: string; cl
       }
     }
     case 'ctp':
-      throw new Failure(
-        'ctp-not-available',
-        'the ctp adapter is not part of this version',
-        'Use FEED_ADAPTER=sim or replay, or a version with the CTP bridge.',
-      )
+      return {
+        adapters: both((line) =>
+          ctpFeedAdapter({
+            line: line.line,
+            account: {
+              masked: maskAccount(line.userId),
+              key: `${line.brokerId}/${line.userId}`,
+              brokerId: line.brokerId,
+              userId: line.userId,
+            },
+            stateDir: config.stateDir,
+            fronts: line.mdFronts.map((front) => front.url),
+            bridgePath: config.feed.bridgePath,
+            sdkLibDir: config.feed.sdkLibDir,
+            productionMode: config.feed.productionMode,
+            environment: env,
+            password: async (signal) => (await resolveSecret(line.password, { env }, signal)).text,
+          }),
+        ),
+        calendar: shippedCalendar(config.calendar.dir),
+        marketClock: wallMarketClock(clock),
+        recordingClock: null,
+      }
     default:
       return unreachable(config.feed.adapter)
   }

@@ -18,6 +18,7 @@ import { type Clock, sleep } from '#clock.ts'
 import type { Config } from '#config/config.ts'
 import { linesOf as linesIn } from '#config/config.ts'
 import { configFingerprint } from '#config/fingerprint.ts'
+import type { Environment } from '#config/parse-config.ts'
 import { Arbiter } from '#domain/arbitration.ts'
 import { Failure } from '#domain/failure.ts'
 import { IntervalHistogram, RecentHistogram } from '#domain/interval-histogram.ts'
@@ -46,6 +47,8 @@ export interface DaemonOptions {
   config: Config
   version: string
   packageDir: string
+  /** For secrets given as `env:NAME`. */
+  env: Environment
   host: string
   clock: Clock
   notifier: Notifier
