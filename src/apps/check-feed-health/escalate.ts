@@ -24,17 +24,18 @@ export function escalate({ words, marker, exitCode, env, timeoutMs }: Escalation
   if (program === undefined) return Promise.resolve('the escalation command is empty')
   const passed = Object.fromEntries(Object.entries(env).filter(([name]) => !OUR_SECRETS.test(name)))
   return new Promise((resolve) => {
-    const child = spawn(program, args, {
-      stdio: ['ignore', 2, 2],
-      env: passed,
-      timeout: timeoutMs,
-      killSignal: 'SIGKILL',
-    })
-    child.on('error', (error) => resolve(`the escalation command could not be started: ${error.message}`))
+    const child = spawn(program, args, { stdio: ['ignore', 2, 2], env: passed })
+    // spawn's own timeout option goes on waiting for a program that could not even be started.
+    const deadline = setTimeout(() => child.kill('SIGKILL'), timeoutMs)
+    const settle = (fault: string | null) => {
+      clearTimeout(deadline)
+      resolve(fault)
+    }
+    child.on('error', (error) => settle(`the escalation command could not be started: ${error.message}`))
     child.on('exit', (code, signal) => {
-      if (code === 0) resolve(null)
-      else if (code !== null) resolve(`the escalation command ended with exit code ${code}`)
-      else resolve(`the escalation command was ended by ${signal} (limit ${timeoutMs / 1000} s)`)
+      if (code === 0) settle(null)
+      else if (code !== null) settle(`the escalation command ended with exit code ${code}`)
+      else settle(`the escalation command was ended by ${signal} (limit ${timeoutMs / 1000} s)`)
     })
   })
 }

@@ -132,19 +132,19 @@ function formOf(text: string): ReportForm {
 
 function ratioOf(text: string): number {
   const value = numberOf(text)
-  if (value <= 0 || value > 1) throw new InvalidArgumentError('Expected a share above 0 and up to 1, such as 0.995.')
+  if (!(value > 0 && value <= 1)) throw new InvalidArgumentError('Expected a share above 0 and up to 1, such as 0.995.')
   return value
 }
 
 function secondsOf(text: string): number {
   const value = numberOf(text)
-  if (value < 0 || value > 86_400) throw new InvalidArgumentError('Expected seconds from 0 to 86400.')
+  if (!(value >= 0 && value <= 86_400)) throw new InvalidArgumentError('Expected seconds from 0 to 86400.')
   return value
 }
 
 function attemptsOf(text: string): number {
   const value = numberOf(text)
-  if (!Number.isInteger(value) || value < 0 || value > 100)
+  if (!(Number.isInteger(value) && value >= 0 && value <= 100))
     throw new InvalidArgumentError('Expected a whole number from 0 to 100.')
   return value
 }
