@@ -203,9 +203,11 @@ describe('twins, as CZCE sends them within one second and volume', () => {
     for (let i = 1; i <= 8; i++) expect(rig.deliver('primary', 'AP605.CZCE', book(i))).toBe('accepted')
     for (let i = 1; i <= 8; i++) expect(rig.deliver('backup', 'AP605.CZCE', book(i))).toBe('duplicate')
     // Beyond that the oldest is forgotten first, and the newest ones still are known.
-    for (let i = 9; i <= 30; i++) expect(rig.deliver('primary', 'AP605.CZCE', book(i))).toBe('accepted')
-    for (let i = 23; i <= 30; i++) expect(rig.deliver('backup', 'AP605.CZCE', book(i))).toBe('duplicate')
-    expect(rig.deliver('backup', 'AP605.CZCE', book(22))).toBe('accepted')
+    for (let last = 9; last <= 300; last++) {
+      expect(rig.deliver('primary', 'AP605.CZCE', book(last))).toBe('accepted')
+      for (let i = last - 7; i <= last; i++) expect(rig.deliver('backup', 'AP605.CZCE', book(i))).toBe('duplicate')
+    }
+    expect(rig.deliver('backup', 'AP605.CZCE', book(292))).toBe('accepted')
   })
 })
 
@@ -367,6 +369,14 @@ describe('ticks outside sessions', () => {
       ['backup', '15:10:00', { volume: 10, last: 8_001 }, 'duplicate'],
     ],
     [
+      'a row outside sessions is known by its moment and not by its book alone',
+      'AP605.CZCE',
+      ['primary', '15:10:00', { volume: 10, last: 8_000 }, 'off_session'],
+      ['primary', '15:11:00', { volume: 10, last: 8_001 }, 'off_session'],
+      ['primary', '15:11:00', { volume: 10, last: 8_000 }, 'off_session'],
+      ['backup', '15:11:00', { volume: 10, last: 8_000 }, 'duplicate'],
+    ],
+    [
       'a tick in the break is no sign of life, and a live tick after it is',
       'rb2605.SHFE',
       ['primary', '10:14:59.5', { volume: 10 }, 'accepted'],
@@ -467,7 +477,15 @@ describe('what no exchange sends', () => {
       ['primary', '10:00:01', { volume: 10, bid: Number.NaN, ask: Number.NaN }, 'accepted'],
     ],
     [
-      'but a contract that has not traded has none, and a combination never has',
+      'but one that has not traded today may have none, whatever it had yesterday',
+      'rb2605.SHFE',
+      ['primary', '2026-11-19 14:59:00', { volume: 10 }, 'accepted'],
+      ['primary', '2026-11-19 20:59:00', { volume: 0, last: Number.NaN }, 'accepted'],
+      ['primary', '2026-11-19 21:00:00', { volume: 0, last: 3_120 }, 'accepted'],
+      ['primary', '2026-11-19 21:00:01', { volume: 0, last: Number.NaN }, 'accepted'],
+    ],
+    [
+      'and a contract that never traded has none, and a combination never has',
       'SPD RM605&RM609.CZCE',
       ['primary', '10:00:00', { volume: 0, last: Number.NaN }, 'accepted'],
       ['primary', '10:00:01', { volume: 0, last: Number.NaN, bid: 1 }, 'accepted'],
@@ -551,6 +569,32 @@ describe('a slot that was poisoned by a volume just below the limit', () => {
       honest('backup', 5, 'stale'),
       honest('primary', 6, 'stale'),
       honest('backup', 6, 'accepted'),
+    ],
+    [
+      'counts its contradictions anew, on both lines, after a tick that was accepted',
+      'rb2605.SHFE',
+      ...poison,
+      honest('primary', 1, 'stale'),
+      honest('primary', 2, 'stale'),
+      honest('backup', 1, 'stale'),
+      honest('backup', 2, 'stale'),
+      ['backup', '10:00:03', { volume: 900_001 }, 'accepted'],
+      honest('backup', 4, 'stale'),
+      honest('backup', 5, 'stale'),
+      honest('backup', 6, 'stale'),
+      honest('primary', 4, 'stale'),
+      ['primary', '10:00:07', { volume: 900_002 }, 'accepted'],
+      honest('primary', 8, 'stale'),
+      honest('primary', 9, 'stale'),
+      honest('primary', 10, 'stale'),
+      honest('backup', 8, 'stale'),
+    ],
+    [
+      'is none when a line brings the lower volumes of a whole second late',
+      'AP605.CZCE',
+      ['primary', '10:00:50', { volume: 100 }, 'accepted'],
+      ...Array.from({ length: 40 }, (_, i): Step => ['primary', '10:00:50', { volume: 50 + i, alone: true }, 'stale']),
+      ...Array.from({ length: 40 }, (_, i): Step => ['backup', '10:00:50', { volume: 50 + i }, 'stale']),
     ],
     [
       'is none when a line merely lags or sends old ticks again, however many',
