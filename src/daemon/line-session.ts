@@ -93,6 +93,8 @@ interface LineFailure {
 
 const NOTES_MAX = 100_000
 const RETIRE_GRACE_MS = 300
+/** Ids of this many contracts fit into one frame, however long they are. */
+const UNSUBSCRIBE_BATCH = 500
 /** A front that accepts does so within this time, or later by its own doing. */
 const PROMPT_MS = 500
 
@@ -199,8 +201,14 @@ export class LineSession {
     this.subscribeAgain(this.book.slotsIn(Subscription.refused))
   }
 
-  /** New contracts were listed while the line is up. */
-  listChanged(): void {
+  /** Contracts were put on the line's list, or these taken off it, while the line may be up. */
+  listChanged(removed: readonly number[]): void {
+    const subscribed = removed.filter((slot) => this.book.state(slot) !== Subscription.unlisted)
+    for (const slot of subscribed) this.book.unlist(slot)
+    const symbols = subscribed.map((slot) => this.#env.slotName(slot).symbol)
+    for (let from = 0; from < symbols.length; from += UNSUBSCRIBE_BATCH) {
+      this.#bridge?.send('unsubscribe', { texts: symbols.slice(from, from + UNSUBSCRIBE_BATCH) })
+    }
     this.#wakeSubscriber?.()
   }
 

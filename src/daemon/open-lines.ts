@@ -17,6 +17,8 @@ export type LineSessions = Readonly<Record<Line, LineSession | null>>
 export interface LineParts {
   config: Config
   clock: Clock
+  /** The contract list comes by file, so the bridges are not asked for theirs. */
+  listsByFile: boolean
   adapters: Readonly<Record<Line, FeedAdapter | null>>
   arbiter: Arbiter
   path: TickPath
@@ -44,8 +46,9 @@ export function openLines(parts: LineParts): LineSessions {
 function openLine(line: Line, parts: LineParts): LineSession | null {
   const { config, clock, arbiter, path, slots, permits } = parts
   const lineConfig = config.feed[line]
-  const adapter = parts.adapters[line]
-  if (lineConfig === null || adapter === null) return null
+  const given = parts.adapters[line]
+  if (lineConfig === null || given === null) return null
+  const adapter: FeedAdapter = parts.listsByFile ? { ...given, listing: 'file' } : given
   const wanted = wantedBy(lineConfig, config)
   const session: LineSession = new LineSession(line, adapter, 'off', {
     clock,
@@ -84,19 +87,30 @@ function openLine(line: Line, parts: LineParts): LineSession | null {
   return session
 }
 
-/** Puts a contract list that came by file on every line that wants its contracts. */
+/**
+ * Makes a contract list that came by file the list of every line, as far as its filters let it: at the start, and again when the file has
+ * changed. Returns how many contracts came and went on the primary line.
+ */
 export function listContracts(
   contracts: readonly { symbol: string; exchange: string }[],
   sessions: LineSessions,
   parts: LineParts,
-): void {
-  for (const line of LINES) {
+): { added: number; removed: number } {
+  const changes = LINES.map((line) => {
     const session = sessions[line]
     const lineConfig: LineConfig | null = parts.config.feed[line]
-    if (session === null || lineConfig === null) continue
+    if (session === null || lineConfig === null) return { added: 0, removed: 0 }
     const wanted = wantedBy(lineConfig, parts.config)
+    const before = session.book.expected
+    const named = new Set(contracts.map(({ symbol, exchange }) => parts.slots.slotOf(symbol, exchange)))
+    const removed = session.book.listed().filter((slot) => !named.has(slot))
+    for (const slot of removed) parts.path.listedOn[slot] = (parts.path.listedOn[slot] ?? 0) & ~(1 << session.index)
+    session.listChanged(removed)
     for (const contract of contracts) list(session, contract, parts, wanted)
-  }
+    session.listChanged([])
+    return { added: session.book.expected - before + removed.length, removed: removed.length }
+  })
+  return changes[0] ?? { added: 0, removed: 0 }
 }
 
 function list(

@@ -20,7 +20,7 @@ import { linesOf as linesIn } from '#config/config.ts'
 import { configFingerprint } from '#config/fingerprint.ts'
 import type { Environment } from '#config/parse-config.ts'
 import { Arbiter } from '#domain/arbitration.ts'
-import { Failure } from '#domain/failure.ts'
+import { Failure, problemOf } from '#domain/failure.ts'
 import { IntervalHistogram, RecentHistogram } from '#domain/interval-histogram.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
 import type { Line } from '#domain/line.ts'
@@ -53,8 +53,10 @@ export interface DaemonOptions {
   clock: Clock
   notifier: Notifier
   log: Log
-  /** Contracts given by file, instead of asking the bridges; null: ask them. */
-  contracts: readonly { symbol: string; exchange: string }[] | null
+  /** Reads the contract list where it comes by file; null: the bridges are asked. @throws Failure when the file is damaged */
+  readContracts: (() => Promise<readonly { symbol: string; exchange: string }[]>) | null
+  /** Hands over what is to be done when an operator asks to reload. */
+  onReload(reload: () => Promise<void>): void
   /** Start without looking at checkpoint and journal. */
   cold: boolean
   /** Leave by itself when a replay is over and all of it is on disk. */
@@ -124,6 +126,7 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
   const lineParts: LineParts = {
     config,
     clock,
+    listsByFile: options.readContracts !== null,
     adapters: feed.adapters,
     arbiter,
     path,
@@ -141,7 +144,7 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
     log,
   }
   const sessions = openLines(lineParts)
-  if (options.contracts !== null) listContracts(options.contracts, sessions, lineParts)
+  if (options.readContracts !== null) listContracts(await options.readContracts(), sessions, lineParts)
   replay.driver = openReplay(options, { feed, sessions, path, ending, writer: journal.writer })
 
   const supervisor = await openSupervisor(options, {
@@ -205,6 +208,7 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
   for (const session of linesOf(sessions)) running.push(session.run(ending.signal))
   if (replay.driver !== null) running.push(replay.driver.run(ending.signal, sleep))
 
+  options.onReload(() => reload(options, sessions, lineParts))
   options.started({ metricsPort })
   notifier.ready(statusLine(status))
   const end = await ending.reached
@@ -374,6 +378,28 @@ async function restore(
     })
   }
   return restored
+}
+
+/** An operator changed the contract list or cleared a latch. A damaged list changes nothing. */
+async function reload(
+  { clock, log, notifier, readContracts }: DaemonOptions,
+  sessions: LineSessions,
+  parts: LineParts,
+) {
+  notifier.reloading(BigInt(Math.round(clock.monotonicMs() * 1_000)))
+  try {
+    await parts.permits.refresh()
+    if (readContracts === null) {
+      log('info', 'reloaded: latches; the contract list comes from the feed itself')
+    } else {
+      const { added, removed } = listContracts(await readContracts(), sessions, parts)
+      log('info', `reloaded: latches and contract list, ${added} contracts came and ${removed} went`)
+    }
+  } catch (error) {
+    const { message, remedy } = problemOf(error)
+    log('error', `not reloaded: ${message} ${remedy}`)
+  }
+  notifier.ready('reloaded')
 }
 
 function openReplay(

@@ -96,6 +96,13 @@ export class SubscriptionBook {
     return asked
   }
 
+  /** Every slot on the line's list. */
+  listed(): number[] {
+    const slots: number[] = []
+    for (let slot = 0; slot < this.#end; slot++) if (this.#state[slot] !== Subscription.unlisted) slots.push(slot)
+    return slots
+  }
+
   /** Slots in the given state, in slot order. */
   slotsIn(state: Subscription): number[] {
     const slots: number[] = []

@@ -35,7 +35,9 @@ export async function runCommand(shared: SharedOptions, env: NodeJS.ProcessEnv, 
   }
   try {
     await prepareStateDir(config.stateDir)
-    const contracts = await contractsOf(options.contracts ?? config.catalogue.file)
+    const listFile = options.contracts ?? config.catalogue.file
+    // Read once before anything starts, so that a damaged file is told here; and again by the daemon, now and at every reload.
+    if (listFile !== null) await contractsOf(listFile)
     if (isKilled(await readLatches(config.stateDir))) throw killed()
     const { logger, close } = openLog({
       name: 'full-feed-subscription',
@@ -57,7 +59,8 @@ export async function runCommand(shared: SharedOptions, env: NodeJS.ProcessEnv, 
         clock: systemClock,
         notifier: createNotifier(env, (message) => log('warn', message)),
         log,
-        contracts,
+        readContracts: listFile === null ? null : () => contractsOf(listFile),
+        onReload: signals.onReload,
         cold: options.cold,
         untilEnd: options.untilEnd,
         configWarnings: warnings,
@@ -95,8 +98,7 @@ function flagsOf(options: RunOptions) {
   }
 }
 
-async function contractsOf(file: string | null): Promise<readonly { symbol: string; exchange: string }[] | null> {
-  if (file === null) return null
+async function contractsOf(file: string): Promise<readonly { symbol: string; exchange: string }[]> {
   const { contracts } = await readCatalogue(file)
   return contracts
 }
@@ -115,7 +117,7 @@ function exitCodeOf(kind: string): number {
   return EXIT.configuration
 }
 
-/** The first SIGTERM or SIGINT drains, the second cuts. */
+/** The first SIGTERM or SIGINT drains, the second cuts; SIGHUP reloads. */
 function listenForSignals(log: Log) {
   const stop = new AbortController()
   const cut = new AbortController()
@@ -128,12 +130,19 @@ function listenForSignals(log: Log) {
       cut.abort()
     }
   }
+  let reload = async () => log('info', 'SIGHUP before the start was over: nothing to reload yet')
+  const onHangup = () => void reload()
+  process.on('SIGHUP', onHangup)
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)
   return {
     stop: stop.signal,
     cut: cut.signal,
+    onReload(act: () => Promise<void>) {
+      reload = act
+    },
     forget() {
+      process.off('SIGHUP', onHangup)
       process.off('SIGTERM', onSignal)
       process.off('SIGINT', onSignal)
     },
