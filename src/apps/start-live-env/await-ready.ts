@@ -4,8 +4,8 @@
  */
 import type { DaemonEnd, StartedDaemon } from '#adapters/supervisors/supervisor.ts'
 import { sleep } from '#clock.ts'
-import { LINES } from '#domain/line.ts'
-import type { FeedStatus, LineStatus } from '#domain/status.ts'
+import { LINES, type Line } from '#domain/line.ts'
+import type { FeedStatus, LineState, LineStatus } from '#domain/status.ts'
 import type { ProgressBar } from '../terminal.ts'
 import type { Run } from './run.ts'
 
@@ -40,7 +40,7 @@ export async function awaitReady(run: Run, { daemon, startedMs }: AwaitReadyOpti
       milestones.look(status)
       if (status.ready) readySinceMs ??= nowMs
       const settled =
-        readySinceMs !== null && (!secondLineIsComing(status) || nowMs > readySinceMs + SECOND_LINE_GRACE_MS)
+        readySinceMs !== null && (!secondLineIsComing(run, status) || nowMs > readySinceMs + SECOND_LINE_GRACE_MS)
       if (status.ready && settled) {
         milestones.finish(status)
         return { kind: 'ready', status }
@@ -69,12 +69,22 @@ async function statusOrNull({ control }: Run): Promise<FeedStatus | null> {
   return control.status().catch(() => null)
 }
 
-function secondLineIsComing(status: FeedStatus): boolean {
-  return linesOfStatus(status).some(([, line]) => line.state === 'logged-in' || line.state === 'subscribing')
+/** The states that a line passes through on its way to where its standby mode wants it. */
+const ON_ITS_WAY = {
+  hot: ['connecting', 'logging-in', 'logged-in', 'subscribing'],
+  warm: ['connecting', 'logging-in'],
+  cold: [],
+} as const satisfies Record<StandbyMode, readonly LineState[]>
+
+function secondLineIsComing({ config }: Run, status: FeedStatus): boolean {
+  const states: readonly LineState[] = ON_ITS_WAY[config.feed.standbyMode]
+  return linesOfStatus(status).some(([name, line]) => name !== status.serving_line && states.includes(line.state))
 }
 
-function linesOfStatus(status: FeedStatus): ['primary' | 'backup', LineStatus][] {
-  return LINES.flatMap((name): ['primary' | 'backup', LineStatus][] => {
+type NamedLine = [Line, LineStatus]
+
+function linesOfStatus(status: FeedStatus): NamedLine[] {
+  return LINES.flatMap((name): NamedLine[] => {
     const line = status.lines[name]
     return line === null ? [] : [[name, line]]
   })
@@ -90,73 +100,83 @@ function barsOf(run: Run, status: FeedStatus): ProgressBar[] {
     })
 }
 
+type StandbyMode = Run['config']['feed']['standbyMode']
+
 interface Milestone {
   name: string
-  reached(status: FeedStatus): boolean
-  detail(status: FeedStatus): string
+  /** The standby modes in which the line that does not serve is to get here as well. */
+  modes: readonly StandbyMode[]
+  reached(line: LineStatus): boolean
+  detail(line: LineStatus): string
 }
 
 const MILESTONES: readonly Milestone[] = [
-  { name: 'daemon', reached: () => true, detail: (status) => `pid ${status.pid} answers on its control socket` },
   {
     name: 'connect',
-    reached: (status) => linesOfStatus(status).every(([, line]) => line.connected),
-    detail: (status) => perLine(status, (line) => (line.connected ? 'connected' : line.detail)),
+    modes: ['hot', 'warm'],
+    reached: (line) => line.connected,
+    detail: (line) => (line.connected ? 'connected' : line.detail),
   },
   {
     name: 'login',
-    reached: (status) => linesOfStatus(status).every(([, line]) => line.logged_in),
-    detail: (status) => perLine(status, (line) => (line.logged_in ? 'logged in' : line.detail)),
+    modes: ['hot', 'warm'],
+    reached: (line) => line.logged_in,
+    detail: (line) => (line.logged_in ? 'logged in' : line.detail),
   },
   {
     name: 'subscribe',
-    reached: (status) =>
-      linesOfStatus(status).every(([, line]) => line.expected > 0 && line.subscribed + line.refused >= line.expected),
-    detail: (status) => perLine(status, subscribedOf),
+    modes: ['hot'],
+    reached: (line) => line.expected > 0 && line.subscribed + line.refused >= line.expected,
+    detail: ({ subscribed, expected, refused }) =>
+      `${subscribed}/${expected}${refused > 0 ? ` (${refused} refused)` : ''}`,
   },
 ]
-
-function perLine(status: FeedStatus, text: (line: LineStatus) => string): string {
-  return linesOfStatus(status)
-    .map(([name, line]) => `${name} ${text(line)}`)
-    .join(', ')
-}
-
-function subscribedOf({ subscribed, expected, refused }: LineStatus): string {
-  return `${subscribed}/${expected}${refused > 0 ? ` (${refused} refused)` : ''}`
-}
 
 /** Each milestone is recorded once, in order, with the time since the one before. */
 class Milestones {
   readonly #run: Run
-  #next: number
+  #answered: boolean
+  #next = 0
   #sinceMs: number
 
-  /** A daemon that was found running answers already. */
+  /** A daemon that was found running has answered already. */
   constructor(run: Run, foundRunning: boolean) {
     this.#run = run
-    this.#next = foundRunning ? 1 : 0
+    this.#answered = foundRunning
     this.#sinceMs = run.clock.monotonicMs()
   }
 
   look(status: FeedStatus): void {
-    for (let milestone = MILESTONES[this.#next]; milestone?.reached(status); milestone = MILESTONES[this.#next]) {
-      this.#record(milestone, 'ok', status)
+    if (!this.#answered) this.#record('daemon', 'ok', `pid ${status.pid} answers on its control socket`)
+    this.#answered = true
+    for (let milestone = MILESTONES[this.#next]; milestone !== undefined; milestone = MILESTONES[++this.#next]) {
+      const lines = this.#linesFor(milestone, status)
+      if (!lines.every(([, line]) => milestone?.reached(line))) return
+      this.#record(milestone.name, 'ok', detailOf(milestone, lines))
     }
   }
 
   /** The feed is ready; what was not reached belongs to the line that does not serve. */
   finish(status: FeedStatus): void {
     this.look(status)
-    for (let milestone = MILESTONES[this.#next]; milestone !== undefined; milestone = MILESTONES[this.#next]) {
-      this.#record(milestone, 'warning', status)
-      this.#run.warnings.push(`${milestone.name}: ${milestone.detail(status)}`)
+    for (const milestone of MILESTONES.slice(this.#next)) {
+      const detail = detailOf(milestone, this.#linesFor(milestone, status))
+      this.#record(milestone.name, 'warning', detail)
+      this.#run.warnings.push(`${milestone.name}: ${detail}`)
     }
   }
 
-  #record(milestone: Milestone, outcome: 'ok' | 'warning', status: FeedStatus): void {
-    this.#run.steps.record(milestone.name, outcome, milestone.detail(status), this.#sinceMs)
-    this.#sinceMs = this.#run.clock.monotonicMs()
-    this.#next++
+  #linesFor({ modes }: Milestone, status: FeedStatus): NamedLine[] {
+    const both = modes.includes(this.#run.config.feed.standbyMode)
+    return linesOfStatus(status).filter(([name]) => both || name === status.serving_line)
   }
+
+  #record(name: string, outcome: 'ok' | 'warning', detail: string): void {
+    this.#run.steps.record(name, outcome, detail, this.#sinceMs)
+    this.#sinceMs = this.#run.clock.monotonicMs()
+  }
+}
+
+function detailOf(milestone: Milestone, lines: readonly NamedLine[]): string {
+  return lines.map(([name, line]) => `${name} ${milestone.detail(line)}`).join(', ')
 }
