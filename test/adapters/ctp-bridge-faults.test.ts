@@ -210,6 +210,20 @@ describe.skipIf(whyNoBridge !== undefined).each(BUILDS)('a front that misbehaves
     expect(late.sequence).toBeGreaterThan(disconnected.sequence)
   })
 
+  it('keeps the order of ticks and other frames', async () => {
+    const market = await frontOf()
+    const bridge = bridgeOf(executable)
+    await bridge.logIn(market.address)
+    market.session.stream(50, 0, ['rb2701'])
+    market.session.subscribedTo('rb2702', '6000')
+    market.session.stream(50, 0, ['rb2701'])
+    market.session.drop(0x1001)
+    const disconnected = await bridge.message('disconnected')
+    const [refused] = bridge.of('subscribed')
+    const before = (sequence: number) => bridge.ticks.filter((tick) => tick.sequence < sequence).length
+    expect([before(refused?.sequence ?? 0), before(disconnected.sequence)]).toEqual([50, 100])
+  })
+
   it('leaves judging a tick to the supervisor: stale, malformed and absurd ones pass as they came', async () => {
     const market = await frontOf({
       subscribe: (session, ids) =>
