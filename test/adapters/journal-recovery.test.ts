@@ -110,15 +110,33 @@ describe('after an unclean stop', () => {
     })
   }
 
-  test('a segment without a single tick is removed', async () => {
-    await killedAfter(25)
-    writeFileSync(at(segmentName(500)), Buffer.alloc(0))
-    writeFileSync(at(segmentName(600)), readFileSync(at(FIRST)).subarray(0, SEGMENT_HEADER_BYTES))
-    const { writer, recovery } = await rig.open()
-    expect(recovery).toMatchObject({ lastSequence: 25, problems: [] })
-    expect(segments()).toEqual([FIRST])
-    await writer.close()
-  })
+  for (const [name, bytes] of [
+    ['empty', 0],
+    ['of a header only', SEGMENT_HEADER_BYTES],
+  ] as const) {
+    test(`a newest segment that is ${name} is removed without a word, an older one is missed`, async () => {
+      await killedAfter(25)
+      const header = readFileSync(at(FIRST)).subarray(0, bytes)
+      writeFileSync(at(segmentName(500)), header)
+      const { writer, recovery } = await rig.open()
+      expect(recovery).toMatchObject({ lastSequence: 25, problems: [] })
+      expect(segments()).toEqual([FIRST])
+      appendNth(writer, 26)
+      await writer.close()
+      writeFileSync(at(FIRST), header)
+      expect((await verifyJournal(rig.directory)).problems[0]).toMatchObject({
+        segment: FIRST,
+        kind: 'records-missing',
+      })
+      const { writer: next, recovery: second } = await rig.open()
+      expect(second).toMatchObject({
+        clean: false,
+        lastSequence: 10_001,
+        problems: [{ segment: FIRST, kind: 'records-missing' }],
+      })
+      await next.close()
+    })
+  }
 
   test('a tail torn behind a rotation is cut off too', async () => {
     await killedAfter(25)
@@ -155,6 +173,19 @@ describe('after an unclean stop', () => {
     expect(ticks.map((tick) => tick.seq)).toEqual([...range(1, 10), ...range(21, 50)])
     expect(problems).toMatchObject([{ kind: 'damaged-block', offset: second }])
   })
+})
+
+test('no single bit of a header can change unseen', async () => {
+  await killedAfter(30)
+  const whole = readFileSync(at(FIRST))
+  const [, second = 0] = blockOffsets(FIRST)
+  const bits = [...range(0, SEGMENT_HEADER_BYTES * 8 - 1), ...range(second * 8, (second + BLOCK_HEADER_BYTES) * 8 - 1)]
+  for (const bit of bits) {
+    writeFileSync(at(FIRST), whole)
+    flipBit(FIRST, bit)
+    const { problems } = await readAll(rig.directory)
+    expect(problems.length, `bit ${bit}`).toBeGreaterThan(0)
+  }
 })
 
 test('after an orderly close a broken end is damage: told, and left as it is', async () => {

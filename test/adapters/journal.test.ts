@@ -381,6 +381,24 @@ describe('what the owner can see', () => {
     expect(writer.syncedSequence).toBe(2)
   })
 
+  test('what is written while a sync is under way is not called durable by it', async () => {
+    const disk = faultyDisk()
+    const { writer } = await rig.open({ files: disk.files, policy: { syncIntervalMs: 60_000 } })
+    appendNth(writer, 1)
+    writer.flush()
+    await writer.nextWrite()
+    disk.delay = async (operation) => {
+      if (operation !== 'datasync' || writer.lastSequence > 1) return
+      appendNth(writer, 2)
+      writer.flush()
+      await writer.nextWrite()
+    }
+    expect(await writer.sync()).toBe(true)
+    expect(writer).toMatchObject({ writtenSequence: 2, syncedSequence: 1 })
+    await writer.close()
+    expect(writer.syncedSequence).toBe(2)
+  })
+
   test('a segment left while the one before it is being synced is synced in its turn', async () => {
     const disk = faultyDisk()
     const { writer } = await rig.open({ files: disk.files, policy: { syncIntervalMs: 60_000 } })

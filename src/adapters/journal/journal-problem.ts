@@ -107,6 +107,11 @@ export function reportTornTail(
   })
 }
 
+/** Of a segment that is not the newest: only a process that died at once leaves one, and the next start removes it. */
+export function reportEmpty(report: ProblemReport): void {
+  report({ offset: 0, kind: 'records-missing', message: 'The segment holds no tick any more.' })
+}
+
 function heldTicks(records: number | null): string {
   return records === null ? '' : `; they held ${records} ticks at least`
 }

@@ -16,6 +16,7 @@ import {
   type JournalProblem,
   type ProblemReport,
   problemsIn,
+  reportEmpty,
   reportHeader,
   reportStep,
   reportTornTail,
@@ -117,6 +118,8 @@ async function* readSegment(
 
     if (isFinished) {
       if (step.bytes > 0) reportTornTail(step, report)
+      // A follower may hold an empty file that a restart has removed meanwhile.
+      else if (options.follow === undefined && last === (reading.previous ?? 0)) reportEmpty(report)
       return last
     }
     if (options.follow === undefined || !progressed) {

@@ -9,6 +9,7 @@ import {
   type JournalProblem,
   type ProblemReport,
   problemsIn,
+  reportEmpty,
   reportHeader,
   reportStep,
   reportTornTail,
@@ -109,6 +110,7 @@ async function readSegments(
     if (found.cutRecords !== null)
       found.cutRecords = segment.cutRecords === null ? null : found.cutRecords + segment.cutRecords
     if (segment.isEmpty) {
+      if (firstSequence !== segments.at(-1)) reportEmpty(report)
       await files.remove(path)
       continue
     }
