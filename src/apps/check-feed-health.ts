@@ -31,8 +31,9 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
   try {
     return await runCheck(given.options, env, systemClock)
   } catch (error) {
-    // Node would end with 1, which in this convention means WARNING; a fault of ours is no evidence of anything.
-    process.stderr.write(`check-feed-health: ${error instanceof Error ? error.stack : String(error)}\n`)
+    // Node would end with 1, which in this convention means WARNING; what keeps us from asking is no evidence of anything.
+    const { message, remedy } = problemOf(error)
+    process.stderr.write(`check-feed-health: ${message}. ${remedy}\n`)
     return UNKNOWN
   }
 }

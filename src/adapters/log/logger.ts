@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import pino, { type Logger as PinoLogger } from 'pino'
 import { type Clock, systemClock } from '#clock.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
-import { REDACTED, REDACTED_PATHS, redactText } from './redaction.ts'
+import { redactLine } from './redaction.ts'
 import { openRotatingFile } from './rotating-file.ts'
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error'
@@ -60,8 +60,8 @@ export function openLog(options: LoggerOptions): OpenLog {
       base: { pid: process.pid },
       timestamp: () => `,"time":"${isoShanghai(clock.wallMs())}"`,
       formatters: { level: (label) => ({ level: label }) },
-      redact: { paths: [...REDACTED_PATHS], censor: REDACTED },
-      hooks: { streamWrite: redactText },
+      // On the line as a whole rather than by pino's paths: those know no depth, and nothing of texts.
+      hooks: { streamWrite: redactLine },
     },
     pino.multistream(streams),
   )

@@ -1,31 +1,39 @@
 /**
- * What must never reach a log, whatever a caller hands over: fields by name, and in free text the values of fields that look like
- * secrets and passwords inside URLs. The second net is for messages of libraries, which know nothing of our field names.
+ * What must never reach a log, whatever a caller hands over: fields by name at any depth, and in free text the values of what looks like
+ * a secret and passwords inside URLs. The second net is for messages of libraries, which know nothing of our field names.
  */
-
-/** pino's `redact.paths`: these names on the first three levels of a logged object. */
-export const REDACTED_PATHS: readonly string[] = [
-  'password',
-  'passwd',
-  'secret',
-  'token',
-  'authCode',
-  'auth_code',
-  'Password',
-  'AuthCode',
-  'authorization',
-  'Authorization',
-  'credentials',
-].flatMap((name) => [name, `*.${name}`, `*.*.${name}`])
-
 export const REDACTED = '[redacted]'
 
+const SECRET_NAME = '(?:password|passwd|secret|token|auth_?code|authorization)'
+const SECRET_FIELD = new RegExp(`${SECRET_NAME}$`, 'i')
 const IN_URL = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s/:@]*):[^\s/@]+@/gi
-// Also within JSON, where quotes are escaped and a line feed is a backslash and an n: the quotes around a value stay.
-const IN_TEXT =
-  /\b([A-Za-z0-9_]*(?:password|passwd|secret|token|auth_?code)[A-Za-z0-9_]*(?:\\?["'])?\s*[=:]\s*)(?:(\\?["'])(?:[^"'\\]|\\[^"'n])*|(?:[^\s,;&"'\\]|\\[^"'n])+)/gi
+/** A name, a separator, and a value: quoted up to its closing quote, else up to the next blank or delimiter. */
+const IN_TEXT = new RegExp(
+  `\\b(\\w*${SECRET_NAME}\\w*["']?\\s*[=:]\\s*)(?:"(?:[^"\\\\]|\\\\.)*"|'[^']*'|[^\\s,;&"']+)`,
+  'gi',
+)
 
 /** The text without passwords in URLs and without the values of `PASSWORD=...`, `"token": "..."` and their like. */
 export function redactText(text: string): string {
-  return text.replace(IN_URL, `$1:${REDACTED}@`).replace(IN_TEXT, `$1$2${REDACTED}`)
+  return text.replace(IN_URL, `$1:${REDACTED}@`).replace(IN_TEXT, `$1${REDACTED}`)
+}
+
+/** A line of JSON with every text in it redacted; a line of anything else, as text. */
+export function redactLine(line: string): string {
+  let value: unknown
+  try {
+    value = JSON.parse(line)
+  } catch {
+    return redactText(line)
+  }
+  return `${JSON.stringify(redactValue(value))}\n`
+}
+
+function redactValue(value: unknown): unknown {
+  if (typeof value === 'string') return redactText(value)
+  if (Array.isArray(value)) return value.map(redactValue)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(
+    Object.entries(value).map(([name, inner]) => [name, SECRET_FIELD.test(name) ? REDACTED : redactValue(inner)]),
+  )
 }
