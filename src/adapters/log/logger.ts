@@ -68,11 +68,6 @@ export function openLog(options: LoggerOptions): OpenLog {
   return { logger, refused: () => file?.refused ?? 0, close: () => file?.close() }
 }
 
-/** A logger for callers that have nobody to tell. */
-export function silentLogger(): Logger {
-  return pino({ level: 'silent' })
-}
-
 const LEVELS: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error']
 function quieter(a: LogLevel, b: LogLevel): LogLevel {
   return LEVELS.indexOf(a) < LEVELS.indexOf(b) ? a : b

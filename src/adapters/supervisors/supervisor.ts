@@ -2,8 +2,6 @@
  * Who keeps the daemon's process: this machine's process table (`local`), systemd or compose. The commands start, find and stop the
  * daemon through this contract only; whether the feed is any good they ask the daemon itself.
  */
-import type { Failure } from '#domain/failure.ts'
-
 export type SupervisorKind = 'local' | 'systemd' | 'compose'
 
 export interface DaemonLaunch {
@@ -41,9 +39,7 @@ export interface StopReport {
   orphans: { pid: number; command: string }[]
 }
 
-export type SupervisorFailure = Failure<'spawn' | 'unstoppable' | 'console'>
-
-/** Every method throws a SupervisorFailure when the host does not do as told. */
+/** Every method throws a Failure (`spawn`, `unstoppable`, `console`) when the host does not do as told. */
 export interface Supervisor {
   readonly kind: SupervisorKind
   start(launch: DaemonLaunch): Promise<StartedDaemon>
