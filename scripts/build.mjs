@@ -1,7 +1,7 @@
 // Bundles every executable into dist/, dependencies included: a timer's command then loads a few files instead of hundreds, and the
 // package installs with nothing to download. Chunks are shared, and what a command rarely needs stays behind a dynamic import.
 import { existsSync, readFileSync } from 'node:fs'
-import { readdir, rm } from 'node:fs/promises'
+import { readdir, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
@@ -42,7 +42,10 @@ const { metafile } = await build({
   },
 })
 
+// Spares every start the search for a package.json further up.
+await writeFile(`${root}/dist/package.json`, '{ "type": "module" }\n')
+
 // Only what this build did not write goes, so that a command started meanwhile still finds its chunks.
 const written = new Set(Object.keys(metafile.outputs).map((file) => file.replace(/^dist\//, '')))
 for (const file of await readdir(`${root}/dist`))
-  if (!written.has(file)) await rm(`${root}/dist/${file}`, { recursive: true })
+  if (!written.has(file) && file !== 'package.json') await rm(`${root}/dist/${file}`, { recursive: true })
