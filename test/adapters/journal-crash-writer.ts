@@ -18,8 +18,8 @@ tell('recovered', recovery)
 
 let n = recovery.nextSequence
 setInterval(() => {
-  // Told before it is done, so that nothing is given that the test does not know of.
-  tell('giving', n + 100)
   for (const end = n + 100; n < end && appendNth(writer, n) > 0; n++) {}
+  // Told before anything of it can be on its way to the disk.
+  tell('gave', n - 1)
   writer.flush()
 }, 0)

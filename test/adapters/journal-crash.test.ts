@@ -23,7 +23,7 @@ afterAll(() => rmSync(home, { recursive: true, force: true }))
 
 interface Round {
   recovery: Recovery
-  /** Last sequence that the process said was in the file, and the highest it can have given. */
+  /** Last sequence that the process said was in the file, and the highest that it gave. */
   written: number
   given: number
 }
@@ -37,7 +37,7 @@ async function lifeOfWriter(directory: string, afterMs: number): Promise<Round> 
     for await (const line of createInterface({ input: child.stdout })) {
       const [word, value] = [line.slice(0, line.indexOf(' ')), line.slice(line.indexOf(' ') + 1)]
       if (word === 'recovered') round.recovery = JSON.parse(value)
-      if (word === 'giving') round.given = JSON.parse(value)
+      if (word === 'gave') round.given = JSON.parse(value)
       if (word === 'trouble') throw new Error(value)
       if (word === 'written' && round.written === undefined) void sleep(afterMs).then(() => child.kill('SIGKILL'))
       if (word === 'written') round.written = JSON.parse(value)
