@@ -78,8 +78,12 @@ const TRADING_DAY_MAX = 99_999_999
 
 /** What is the same in every tick of an instrument. */
 export interface EncodedName {
-  readonly subject: string
+  readonly symbol: string
+  readonly exchange: string
   readonly vtSymbol: string
+  readonly subject: string
+  /** Where the reader keeps the instrument's latest tick, -1 before it has a place. */
+  place: number
   /** The JSON up to the value of `datetime`. */
   readonly prefix: Buffer
 }
@@ -89,7 +93,7 @@ const NAMES_MAX = 100_000
 
 export class TickEncoder {
   /** Of the tick encoded last. */
-  name: EncodedName = { subject: '', vtSymbol: '', prefix: Buffer.alloc(0) }
+  name: EncodedName = { symbol: '', exchange: '', vtSymbol: '', subject: '', place: -1, prefix: Buffer.alloc(0) }
 
   readonly #subjectPrefix: string
   readonly #datetime = new MomentWriter()
@@ -122,7 +126,7 @@ export class TickEncoder {
     this.name = name
 
     let end = putBytes(target, at, name.prefix)
-    end = this.#datetime.put(target, end, isFinite(eventMs) ? eventMs : receivedMs)
+    end = this.#datetime.put(target, end, isGiven(eventMs) ? eventMs : receivedMs)
     end = putFixed(target, end, LOCALTIME)
     end = this.#localtime.put(target, end, receivedMs)
     end = putFixed(target, end, TRADING_DAY)
@@ -161,8 +165,11 @@ export class TickEncoder {
     const { symbol, exchange, vtSymbol } = defined ?? { symbol: `#${number}`, exchange: '', vtSymbol: `#${number}.` }
     const known = this.#names.get(vtSymbol)
     const name = known ?? {
-      subject: tickSubject(this.#subjectPrefix, exchange === '' ? '-' : exchange, symbol),
+      symbol,
+      exchange,
       vtSymbol,
+      subject: tickSubject(this.#subjectPrefix, exchange === '' ? '-' : exchange, symbol),
+      place: -1,
       prefix: Buffer.from(
         `${JSON.stringify({ symbol, exchange, vt_symbol: vtSymbol }).slice(0, -1)},"datetime":"`,
         'utf8',
@@ -194,7 +201,7 @@ function putBook(block: JournalBlock, record: number, deepest: number, target: T
       if (level === undefined) continue
       const volume = i32[(record + level.volume) >> 2] ?? 0
       // A volume of 0 without a price says nothing.
-      if (volume === 0 && !isFinite(f64[(record + level.price) >> 3] ?? Number.NaN)) continue
+      if (volume === 0 && !isGiven(f64[(record + level.price) >> 3] ?? Number.NaN)) continue
       end = putFixed(target, end, level.volumeKey)
       end = putNumber(target, end, volume)
     }
@@ -203,11 +210,11 @@ function putBook(block: JournalBlock, record: number, deepest: number, target: T
 }
 
 function putGiven(target: TextBuffer, at: number, key: FixedText, value: number): number {
-  return isFinite(value) ? putNumber(target, putFixed(target, at, key), value) : at
+  return isGiven(value) ? putNumber(target, putFixed(target, at, key), value) : at
 }
 
 /** Neither NaN nor infinite; cheaper than Number.isFinite in this path. */
-function isFinite(value: number): boolean {
+function isGiven(value: number): boolean {
   return value - value === 0
 }
 

@@ -1,0 +1,72 @@
+/**
+ * A stream has one writer. Another one is not fought, since fighting would shuffle both into nonsense: we wait until it is silent, each
+ * time longer, and go on behind what it wrote.
+ */
+import type { BusLink } from '#adapters/bus/tick-bus.ts'
+import type { Clock } from '#clock.ts'
+import type { BusCursor, StreamEnd } from '#domain/bus-cursor.ts'
+
+const QUIET_FIRST_MS = 10_000
+const QUIET_MAX_MS = 300_000
+/** After this long without a foreign writer the first patience is enough again. */
+const FORGET_MS = 900_000
+
+export class ForeignWatch {
+  readonly pollMs: number = 1_000
+  readonly #clock: Clock
+  #quietMs = QUIET_FIRST_MS
+  #seen = -1
+  #sinceMs = 0
+  #releasedMs = Number.NEGATIVE_INFINITY
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** To be asked regularly with the stream's end; true once the other writer has been silent for long enough. */
+  isQuiet(lastSequence: number): boolean {
+    const nowMs = this.#clock.monotonicMs()
+    if (this.#seen === -1) {
+      const isAgain = nowMs - this.#releasedMs < FORGET_MS
+      this.#quietMs = isAgain ? Math.min(QUIET_MAX_MS, this.#quietMs * 2) : QUIET_FIRST_MS
+    }
+    if (lastSequence !== this.#seen) {
+      this.#seen = lastSequence
+      this.#sinceMs = nowMs
+    }
+    if (nowMs - this.#sinceMs < this.#quietMs) return false
+    this.#seen = -1
+    this.#releasedMs = nowMs
+    return true
+  }
+}
+
+/**
+ * Journal sequence of our last tick before the other writer's messages. Ours since the cursor are the first of those added, so the border
+ * is found by halving. @throws Failure<BusFailureKind>
+ */
+export async function lastOfOurs(where: {
+  link: BusLink
+  cursor: BusCursor
+  end: StreamEnd
+  host: string
+}): Promise<number> {
+  const { link, cursor, end, host } = where
+  const isSameStream = cursor.stream !== null && cursor.stream.created === end.created
+  if (cursor.stream === null || !isSameStream) return cursor.sequence
+  let ours = cursor.stream.lastSequence
+  let theirs = end.lastSequence + 1
+  let sequence = cursor.sequence
+  while (theirs - ours > 1) {
+    const middle = Math.floor((ours + theirs) / 2)
+    const tick = await link.tickAt(middle)
+    const isOurs = tick !== null && tick.host === host && tick.sequence > sequence
+    if (isOurs) {
+      ours = middle
+      sequence = tick.sequence
+    } else {
+      theirs = middle
+    }
+  }
+  return sequence
+}
