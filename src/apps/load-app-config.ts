@@ -32,9 +32,10 @@ export function loadAppConfig(
 /** Directory of the package: this file runs bundled from dist/ and, in tests, from src/apps/. */
 export function packageDir(): string {
   let directory = dirname(fileURLToPath(import.meta.url))
-  while (!existsSync(join(directory, 'package.json'))) {
+  // bin/ and dist/ hold a package.json of their own.
+  while (!existsSync(join(directory, 'bin', 'full-feed-subscription'))) {
     const parent = dirname(directory)
-    if (parent === directory) throw new Error('the package has lost its package.json')
+    if (parent === directory) throw new Error('the package has lost its executables')
     directory = parent
   }
   return directory
