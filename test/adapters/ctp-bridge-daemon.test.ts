@@ -1,0 +1,129 @@
+/**
+ * The real daemon on the real feed's adapter, the vendor's library and fronts being stand-ins: what the daemon's other scenarios show
+ * over simulated lines, as far as it does not need a market that is open.
+ */
+import { writeFileSync } from 'node:fs'
+import { afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { ScriptedFront } from '../support/ctp-front.ts'
+import { frontOf } from '../support/ctp-scene.ts'
+import { BUILDS, builtBridge, whyNoBridge } from '../support/ctp-standin.ts'
+import { DaemonHome, type RealDaemon } from '../support/real-daemon.ts'
+
+const CONTRACTS = Array.from({ length: 30 }, (_, i) => `rb27${String(i).padStart(2, '0')}`)
+
+let homes: DaemonHome[] = []
+afterEach(async () => {
+  for (const home of homes) await home.dispose()
+  homes = []
+})
+
+function begin(
+  bridge: string,
+  fronts: { primary: ScriptedFront; backup: ScriptedFront },
+): { home: DaemonHome; daemon: RealDaemon } {
+  const home = new DaemonHome()
+  homes.push(home)
+  const catalogue = `${home.directory}/catalogue.json`
+  writeFileSync(catalogue, JSON.stringify({ symbols: CONTRACTS.map((symbol) => `${symbol}.SHFE`) }))
+  const daemon = home.start({
+    env: {
+      FEED_ADAPTER: 'ctp',
+      CTP_BRIDGE_PATH: bridge,
+      CATALOGUE_FILE: catalogue,
+      SUBSCRIBE_BATCH_SIZE: '10',
+      SUBSCRIBE_RATE_LIMIT_MAX_REQUESTS: '0',
+      RATE_LIMIT_LOGIN_PER_MINUTE: '60',
+      ...login('PRIMARY', 'trader-1', fronts.primary),
+      ...login('BACKUP', 'trader-2', fronts.backup),
+    },
+  })
+  return { home, daemon }
+}
+
+function login(line: 'PRIMARY' | 'BACKUP', user: string, front: ScriptedFront): Record<string, string> {
+  return {
+    [`CTP_${line}_BROKER_ID`]: '9999',
+    [`CTP_${line}_USER_ID`]: user,
+    [`CTP_${line}_PASSWORD`]: `password-of-${user}`,
+    [`CTP_${line}_MD_ADDRESS`]: front.address,
+    [`CTP_${line}_TD_ADDRESS`]: front.address,
+    [`CTP_${line}_APP_ID`]: 'app',
+    [`CTP_${line}_AUTH_CODE`]: '0000000000000000',
+  }
+}
+
+const words = (front: ScriptedFront, word: string) => front.received.filter(([first]) => first === word)
+
+describe.skipIf(whyNoBridge !== undefined).each(BUILDS)(
+  'the daemon over CTP bridges (%s build)',
+  { timeout: 120_000 },
+  (build) => {
+    let bridge: string
+    beforeAll(async () => {
+      bridge = await builtBridge('6.7.11', build)
+    }, 300_000)
+
+    it('holds both lines, survives a lost session, a dead bridge and a refused login, and ends without a trace', async () => {
+      let refusal = '0'
+      const primary = await frontOf({ login: (session, request) => session.loggedIn(request, { error: refusal }) })
+      const backup = await frontOf()
+      const { home, daemon } = begin(bridge, { primary, backup })
+      const bothUp = await home.until('both lines are subscribed', ({ lines }) =>
+        [lines.primary, lines.backup].every(
+          (line) => line?.state === 'streaming' && line.subscribed === CONTRACTS.length,
+        ),
+      )
+      expect(bothUp.lines.primary).toMatchObject({ account: '***r-1', refused: 0, login_attempts: 1 })
+      expect(words(primary, 'login')).toEqual([
+        ['login', expect.any(String), '9999', 'trader-1', 'password-of-trader-1'],
+      ])
+      expect(
+        words(primary, 'subscribe')
+          .flatMap(([, ...ids]) => ids)
+          .toSorted(),
+      ).toEqual(CONTRACTS)
+
+      // The library reconnects and forgets; the daemon logs in and subscribes again over the same bridge.
+      const pid = bothUp.lines.primary.bridge_pid
+      primary.session.drop(0x2001)
+      const back = await home.until(
+        'the primary is back',
+        ({ lines }) => lines.primary.disconnects === 1 && lines.primary.state === 'streaming',
+      )
+      expect(back.lines.primary).toMatchObject({ bridge_pid: pid, subscribed: CONTRACTS.length })
+      expect(words(primary, 'login')).toHaveLength(2)
+
+      // A library that crashes costs one process.
+      primary.session.crash('segv')
+      await home.until(
+        'another bridge holds the primary',
+        ({ lines }) => lines.primary.bridge_pid !== pid && lines.primary.state === 'streaming',
+      )
+      expect((await home.status()).lines.backup).toMatchObject({ state: 'streaming', disconnects: 0 })
+
+      // "Illegal login": never again until an operator says so, however often the library reconnects.
+      refusal = '3'
+      primary.session.drop(0x1001)
+      await home.until('the primary is latched', ({ lines }) => lines.primary.state === 'latched')
+      const attempts = words(primary, 'login').length
+
+      expect(await daemon.stop(), daemon.stderr.slice(-2_000)).toEqual({ code: 0, signal: null })
+      expect(words(primary, 'login')).toHaveLength(attempts)
+      expect([...words(primary, 'forbidden'), ...words(backup, 'forbidden')]).toEqual([])
+      expect(daemon.stderr).not.toContain('password-of')
+      expect(daemon.stderr).not.toContain('trader-1')
+      for (const session of [...primary.sessions, ...backup.sessions]) expect(session.socket.destroyed).toBe(true)
+    })
+
+    it('says so when there is no bridge, and lives on to be told otherwise', async () => {
+      const [primary, backup] = [await frontOf(), await frontOf()]
+      const { home, daemon } = begin('/nonexistent/ctp-bridge', { primary, backup })
+      const { lines } = await home.until(
+        'the lines have given up or wait',
+        (status) => status.lines.primary.state !== 'connecting',
+      )
+      expect(lines.primary.detail).toContain('could not be started')
+      expect(await daemon.stop()).toEqual({ code: 0, signal: null })
+    })
+  },
+)
