@@ -156,6 +156,7 @@ function subscribe(parts: RouteParts, order: SubscribeOrder) {
       else slots.push(slot)
     }
   }
+  if (order.only === 'stalled') slots = stalledSlots(parts)
   for (const session of sessions) {
     const wanted = (slots ?? session.book.slotsIn(Subscription.requested).concat(missingSlots(session.book))).filter(
       (slot) => session.book.state(slot) !== Subscription.unlisted,
@@ -172,6 +173,11 @@ function subscribe(parts: RouteParts, order: SubscribeOrder) {
     rejected,
     batches: Math.ceil(accepted.size / 500),
   }
+}
+
+function stalledSlots(parts: RouteParts): number[] {
+  const { stalled_contracts } = healthReport(parts, { mode: 'dry-run', thresholds: {} })
+  return stalled_contracts.flatMap(({ symbol }) => parts.table.slotOf(symbol) ?? [])
 }
 
 function missingSlots(book: { slotsIn(state: Subscription): number[] }): number[] {
