@@ -8,8 +8,8 @@ import { readdir, readFile, readlink, realpath } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { Failure } from '#domain/failure.ts'
 
-/** `run`: a start-live-env command that changes things. `daemon`: the feed daemon itself. */
-export type LockPurpose = 'run' | 'daemon'
+/** `run`: a start-live-env command that changes things. `daemon`: the feed daemon itself. `audit`: one append to the audit log. */
+export type LockPurpose = 'run' | 'daemon' | 'audit'
 
 export interface LockHolder {
   pid: number
