@@ -20,7 +20,9 @@ namespace {
 constexpr int framesFd = 3;
 constexpr std::size_t ringTicksDefault = 65'536;
 constexpr std::size_t ringTicksMax = 1'048'576;
-constexpr int lastWordsMs = 200;
+/// A supervisor that closes stdin kills us 300 ms later; one that is told a refusal is in no hurry.
+constexpr int lastTicksMs = 200;
+constexpr int lastWordsMs = 2'000;
 
 const char* const usage =
     "usage: ctp-bridge [--ring-ticks N]        speak the bridge protocol on stdin and fd 3\n"
@@ -149,7 +151,7 @@ class Bridge {
     if (outcome == wire::CommandReader::Outcome::fault) protocolFault(reader.faultText());
   }
   if (reader.unfinished() > 0) protocolFault("it ends after " + std::to_string(reader.unfinished()) + " bytes of a command");
-  outbox.flush(lastWordsMs);
+  outbox.flush(lastTicksMs);
   leave(exitCode::done);
 }
 
