@@ -290,15 +290,16 @@ export class LineSession {
     this.#bridge = bridge
     const watch = setInterval(() => this.#watchSilence(), 500)
     try {
-      const hello = await this.#inbox.take(['hello', 'ended'], { timeoutMs: timeouts.helloMs, signal })
+      const hello = await this.#inbox.take(['hello', 'ended', 'recycle'], { timeoutMs: timeouts.helloMs, signal })
       if (hello.kind === 'aborted') return null
       if (hello.kind === 'timed-out') return { kind: 'bridge-hung', message: 'the bridge process did not say hello' }
       if (hello.item.type === 'ended') return failureOfEnd(hello.item.end)
+      if (hello.item.type === 'recycle') return hello.item.failure
       bridge.send('start', { texts: this.adapter.startPairs() })
       this.#isStarted = true
       if (this.adapter.listing === 'bridge') {
-        const failure = await this.#queryList(bridge, signal)
-        if (failure !== null || signal.aborted) return failure
+        const outcome = await this.#queryList(bridge, signal)
+        if (outcome !== 'listed') return outcome
       }
       return await this.#keepConnection(bridge, signal)
     } finally {
@@ -551,15 +552,24 @@ export class LineSession {
     return code
   }
 
-  async #queryList(bridge: Bridge, signal: AbortSignal): Promise<LineFailure | null> {
+  async #queryList(bridge: Bridge, signal: AbortSignal): Promise<'listed' | LineFailure | null> {
     bridge.send('queryInstruments')
-    const answer = await this.#inbox.take(['catalogueEnd', 'ended'], {
+    const answer = await this.#inbox.take(['catalogueEnd', 'ended', 'recycle'], {
       timeoutMs: this.#env.timeouts.catalogueMs,
       signal,
     })
     if (answer.kind === 'aborted') return null
     if (answer.kind === 'timed-out') return { kind: 'bridge-hung', message: 'the bridge did not list its instruments' }
-    return answer.item.type === 'ended' ? failureOfEnd(answer.item.end) : null
+    switch (answer.item.type) {
+      case 'catalogueEnd':
+        return 'listed'
+      case 'recycle':
+        return answer.item.failure
+      case 'ended':
+        return failureOfEnd(answer.item.end)
+      default:
+        return unreachable(answer.item)
+    }
   }
 
   #onTick(views: TickViews, at: number): void {
@@ -650,6 +660,7 @@ export class LineSession {
       kind,
     })
     this.book.refuse(slot)
+    if (kind === 'contract-not-ready') this.#notReady.add(slot)
     if (this.book.requested === 0) this.#wakeSubscriber?.()
   }
 
