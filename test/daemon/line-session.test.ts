@@ -1,0 +1,450 @@
+// One line from its bridge's first word to its ticks, and what it does when the front says no, says nothing, or goes away.
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { FeedAdapter } from '#adapters/feeds/feed-adapter.ts'
+import { type LineEnvironment, LineSession } from '#daemon/line-session.ts'
+import type { WantedUp } from '#domain/standby.ts'
+import { ManualClock } from '../support/manual-clock.ts'
+import { ScriptedBridge } from '../support/scripted-bridge.ts'
+
+const CONTRACTS = ['rb2601', 'rb2605', 'rb2610']
+const SECOND = 1_000
+
+class Rig {
+  readonly clock = new ManualClock()
+  readonly bridges: ScriptedBridge[] = []
+  readonly names: string[] = []
+  readonly ticks: number[] = []
+  readonly latches: string[] = []
+  readonly snapshotsExpected: number[] = []
+  readonly admitted: number[] = []
+  readonly stop = new AbortController()
+  loginWaitMs = 0
+  loginsGranted = 0
+  marketIsOpen = true
+  readonly session: LineSession
+  readonly running: Promise<void>
+
+  constructor({ wanted = 'streaming', batchSize = 500 }: { wanted?: WantedUp; batchSize?: number } = {}) {
+    const adapter: FeedAdapter = {
+      kind: 'sim',
+      account: '***001',
+      accountKey: 'broker/001',
+      front: 'scripted',
+      listing: 'bridge',
+      command: () => ({ program: 'none', args: [], env: {} }),
+      startPairs: () => ['line', 'primary'],
+      loginPairs: async () => ['user_id', '001'],
+    }
+    const env: LineEnvironment = {
+      clock: this.clock,
+      openBridge: (_command, sink) => {
+        const bridge = new ScriptedBridge(sink)
+        this.bridges.push(bridge)
+        return bridge
+      },
+      timeouts: {
+        helloMs: 10 * SECOND,
+        connectMs: 10 * SECOND,
+        loginMs: 15 * SECOND,
+        ackMs: 10 * SECOND,
+        silenceMs: 6 * SECOND,
+        catalogueMs: 120 * SECOND,
+      },
+      pacing: { batchSize, maxPerWindow: 0, windowMs: 500 },
+      pacer: {
+        admit: async (contracts) => {
+          this.admitted.push(contracts)
+        },
+      },
+      maxSubscribeAttempts: 4,
+      requestLogin: async () => {
+        if (this.loginWaitMs > 0) return this.loginWaitMs
+        this.loginsGranted++
+        return 0
+      },
+      isLatched: (account) => this.latches.includes(account),
+      latch: async (account) => {
+        this.latches.push(account)
+      },
+      slotOf: (symbol) => this.slot(symbol),
+      listed: (symbol) => this.session.book.list(this.slot(symbol)),
+      slotName: (slot) => ({ symbol: this.names[slot] ?? '', exchange: 'SHFE' }),
+      expectSnapshot: (slot) => this.snapshotsExpected.push(slot),
+      reading: () => undefined,
+      tick: (slot) => this.ticks.push(slot),
+      reached: () => undefined,
+      changed: () => undefined,
+      jitter: () => 0,
+      marketIsOpen: () => this.marketIsOpen,
+      log: () => undefined,
+    }
+    this.session = new LineSession('primary', adapter, wanted, env)
+    this.running = this.session.run(this.stop.signal)
+  }
+
+  slot(symbol: string): number {
+    const known = this.names.indexOf(symbol)
+    return known >= 0 ? known : this.names.push(symbol) - 1
+  }
+
+  /** The bridge in use. */
+  get bridge(): ScriptedBridge {
+    const bridge = this.bridges.at(-1)
+    if (bridge === undefined) throw new Error('no bridge was started')
+    return bridge
+  }
+
+  /** Lets time pass; a bridge that lives counts once a second. */
+  async pass(ms: number, { alive = true } = {}): Promise<void> {
+    for (let left = ms; left > 0; left -= SECOND) {
+      await this.clock.pass(Math.min(left, SECOND))
+      if (alive) this.bridges.at(-1)?.say('counters', { numbers: [0, 0, 0, 0] })
+    }
+    await this.clock.settle()
+  }
+
+  async upToConnected(contracts: readonly string[] = CONTRACTS): Promise<void> {
+    await this.clock.settle()
+    this.bridge.say('hello', { code: 1, texts: ['scripted', '1.0'] })
+    await this.clock.settle()
+    this.bridge.list(contracts)
+    await this.clock.settle()
+    this.bridge.say('connected')
+    await this.clock.settle()
+  }
+
+  async upToLoggedIn(contracts?: readonly string[]): Promise<void> {
+    await this.upToConnected(contracts)
+    this.bridge.say('loggedIn', { texts: ['', '20261119'] })
+    await this.clock.settle()
+  }
+
+  async upToStreaming(contracts?: readonly string[]): Promise<void> {
+    await this.upToLoggedIn(contracts)
+    this.bridge.answerSubscribe(0)
+    await this.clock.settle()
+  }
+
+  async dispose(): Promise<void> {
+    this.stop.abort()
+    await this.clock.pass(SECOND)
+    await this.running
+    expect(this.session.state).toBe('off')
+    expect(this.bridges.every(({ retired }) => retired)).toBe(true)
+    this.clock.dispose()
+  }
+}
+
+let rig: Rig
+beforeEach(() => {
+  rig = new Rig()
+})
+afterEach(() => rig.dispose())
+
+describe('a line that comes up', () => {
+  test('goes step by step: start, list, login, subscribe, stream', async () => {
+    await rig.clock.settle()
+    expect(rig.bridge.sent).toEqual([])
+    await rig.upToConnected()
+    expect(rig.bridge.sent.map(({ type }) => type)).toEqual(['start', 'queryInstruments', 'login'])
+    expect(rig.session).toMatchObject({ state: 'logging-in', connected: true, loggedIn: false })
+    rig.bridge.say('loggedIn', { texts: ['', '20261119'] })
+    await rig.clock.settle()
+    expect(rig.bridge.last('subscribe')?.texts).toEqual(CONTRACTS)
+    expect(rig.session).toMatchObject({ state: 'subscribing', loggedIn: true, tradingDay: '20261119' })
+    rig.bridge.answerSubscribe(0)
+    await rig.clock.settle()
+    expect(rig.session).toMatchObject({ state: 'streaming', detail: 'subscribed 3 of 3' })
+    expect(rig.snapshotsExpected).toEqual([0, 1, 2])
+  })
+
+  test('takes a tick for an acknowledgement', async () => {
+    await rig.upToLoggedIn()
+    rig.bridge.answerSubscribe(0, () => null)
+    expect(rig.session.book.subscribed).toBe(0)
+    for (const symbol of CONTRACTS) rig.bridge.tick(symbol, { eventMs: 0 })
+    await rig.clock.settle()
+    expect(rig.session.state).toBe('streaming')
+    expect(rig.session.book.subscribed).toBe(3)
+    expect(rig.ticks).toEqual([0, 1, 2])
+  })
+
+  test('asks in batches, each when it is admitted', async () => {
+    await rig.dispose()
+    rig = new Rig({ batchSize: 2 })
+    await rig.upToLoggedIn()
+    expect(rig.bridge.last('subscribe')?.texts).toEqual(CONTRACTS.slice(0, 2))
+    rig.bridge.answerSubscribe(0)
+    await rig.clock.settle()
+    expect(rig.bridge.last('subscribe')?.texts).toEqual(CONTRACTS.slice(2))
+    expect(rig.admitted).toEqual([2, 1])
+  })
+
+  test('waits for the login budget, and says so', async () => {
+    rig.loginWaitMs = 12 * SECOND
+    await rig.upToConnected()
+    expect(rig.session).toMatchObject({ state: 'waiting', detail: 'login budget is used up; next login in 12 s' })
+    rig.loginWaitMs = 0
+    await rig.pass(11 * SECOND)
+    expect(rig.bridge.count('login')).toBe(0)
+    await rig.pass(2 * SECOND)
+    expect(rig.bridge.count('login')).toBe(1)
+  })
+
+  test('as a warm standby logs in and subscribes nothing until it is raised', async () => {
+    await rig.dispose()
+    rig = new Rig({ wanted: 'logged-in' })
+    await rig.upToLoggedIn()
+    expect(rig.session.state).toBe('logged-in')
+    expect(rig.bridge.count('subscribe')).toBe(0)
+    rig.session.want('streaming')
+    await rig.clock.settle()
+    rig.bridge.answerSubscribe(0)
+    await rig.clock.settle()
+    expect(rig.session.state).toBe('streaming')
+    expect(rig.bridges).toHaveLength(1)
+  })
+
+  test('as a cold standby starts no bridge until it is raised, and ends it when it is lowered', async () => {
+    await rig.dispose()
+    rig = new Rig({ wanted: 'off' })
+    await rig.pass(60 * SECOND)
+    expect(rig.bridges).toEqual([])
+    rig.session.want('streaming')
+    await rig.upToStreaming()
+    expect(rig.session.state).toBe('streaming')
+    rig.session.want('off')
+    await rig.clock.settle()
+    expect(rig.bridge.retired).toBe(true)
+    expect(rig.session.state).toBe('off')
+  })
+
+  test.each([
+    ['before the bridge said hello', async () => undefined],
+    [
+      'while the bridge lists its contracts',
+      async () => {
+        rig.bridge.say('hello', { code: 1, texts: ['scripted', '1.0'] })
+        await rig.clock.settle()
+      },
+    ],
+    ['while the login is under way', () => rig.upToConnected()],
+    ['while contracts are asked for', () => rig.upToLoggedIn()],
+    ['while it streams', () => rig.upToStreaming()],
+  ])('is down at once when it is lowered to off %s', async (_when, goThere) => {
+    await rig.clock.settle()
+    await goThere()
+    const logins = rig.bridge.count('login')
+    rig.session.want('off')
+    await rig.clock.settle()
+    expect(rig.bridge.retired).toBe(true)
+    expect(rig.session.state).toBe('off')
+    expect(rig.bridge.count('login')).toBe(logins)
+    await rig.pass(120 * SECOND)
+    expect(rig.bridges).toHaveLength(1)
+  })
+})
+
+describe('a front that says no', () => {
+  test('to the credentials latches the account: not one more login, until somebody clears it', async () => {
+    await rig.upToConnected()
+    rig.bridge.say('loggedIn', { code: 3, texts: ['CTP:no such user', ''] })
+    await rig.pass(600 * SECOND)
+    expect(rig.latches).toEqual(['broker/001'])
+    expect(rig.session.state).toBe('latched')
+    expect(rig.loginsGranted).toBe(1)
+    expect(rig.bridges).toHaveLength(1)
+    rig.latches.length = 0
+    await rig.pass(2 * SECOND)
+    expect(rig.bridges).toHaveLength(2)
+  })
+
+  test('because it is not ready is asked again after half a minute', async () => {
+    await rig.upToConnected()
+    rig.bridge.say('loggedIn', { code: 7, texts: ['CTP:not inited', ''] })
+    await rig.pass(29 * SECOND)
+    expect(rig.session.state).toBe('waiting')
+    expect(rig.bridges).toHaveLength(1)
+    await rig.pass(2 * SECOND)
+    expect(rig.bridges).toHaveLength(2)
+    expect(rig.latches).toEqual([])
+  })
+
+  test('to a contract is believed, and asked again with the next trading day', async () => {
+    await rig.upToLoggedIn()
+    rig.bridge.answerSubscribe(0, (symbol) => (symbol === 'rb2605' ? 16 : 0))
+    await rig.pass(300 * SECOND)
+    expect(rig.session).toMatchObject({ state: 'streaming', detail: 'subscribed 2 of 3, 1 refused' })
+    expect(rig.bridge.count('subscribe')).toBe(1)
+    rig.session.forgetRefusals()
+    await rig.clock.settle()
+    expect(rig.bridge.last('subscribe')?.texts).toEqual(['rb2605'])
+  })
+
+  test('because a contract is not ready yet is asked for that contract again after half a minute', async () => {
+    await rig.upToLoggedIn()
+    rig.bridge.answerSubscribe(0, (symbol) => (symbol === 'rb2605' ? 7 : 0))
+    await rig.pass(28 * SECOND)
+    expect(rig.session.state).toBe('streaming')
+    expect(rig.bridge.count('subscribe')).toBe(1)
+    await rig.pass(4 * SECOND)
+    expect(rig.bridge.last('subscribe')?.texts).toEqual(['rb2605'])
+    rig.bridge.answerSubscribe(0)
+    await rig.clock.settle()
+    expect(rig.session).toMatchObject({ state: 'streaming', detail: 'subscribed 3 of 3' })
+  })
+
+  test('for the moment, by its flow control, is asked the same again a second later', async () => {
+    await rig.upToLoggedIn()
+    rig.bridge.answerSubscribe(-2)
+    await rig.clock.settle()
+    expect(rig.session.rateLimitHits).toBe(1)
+    expect(rig.session.book.subscribed).toBe(0)
+    await rig.pass(SECOND)
+    expect(rig.bridge.count('subscribe')).toBe(1)
+    await rig.pass(SECOND)
+    expect(rig.bridge.count('subscribe')).toBe(2)
+    rig.bridge.answerSubscribe(0)
+    await rig.clock.settle()
+    expect(rig.session.state).toBe('streaming')
+  })
+})
+
+describe('a front that says nothing', () => {
+  test('is no front after the connect timeout: another bridge, later and later', async () => {
+    const starts: number[] = []
+    const begun = rig.clock.monotonicMs()
+    await rig.clock.settle()
+    for (let i = 0; i < 5; i++) {
+      starts.push(Math.round((rig.clock.monotonicMs() - begun) / 100) / 10)
+      rig.bridge.say('hello', { code: 1 })
+      await rig.clock.settle()
+      rig.bridge.list(CONTRACTS)
+      const before = rig.bridges.length
+      while (rig.bridges.length === before) await rig.clock.pass(100)
+    }
+    const waits = starts.slice(1).map((at, i) => at - (starts[i] ?? 0) - 10)
+    expect(waits.map((wait) => Math.round(wait * 2) / 2)).toEqual([0.5, 1, 2, 4])
+    expect(rig.session.connectFailures).toBe(5)
+    expect(rig.loginsGranted).toBe(0)
+  })
+
+  test('to the login is given up after the login timeout and waited for longer than a connect', async () => {
+    await rig.upToConnected()
+    await rig.pass(16 * SECOND)
+    expect(rig.session.loginOutcomes).toMatchObject({ granted: 1, 'timed-out': 1 })
+    expect(rig.session.state).toBe('waiting')
+    await rig.pass(2 * SECOND)
+    expect(rig.bridges).toHaveLength(2)
+  })
+
+  test('to some contracts is asked for those again, and the line streams after the last attempt', async () => {
+    await rig.upToLoggedIn()
+    const answered = (symbol: string) => (symbol === 'rb2605' ? null : 0)
+    rig.bridge.answerSubscribe(0, answered)
+    for (let round = 2; round <= 4; round++) {
+      while (rig.bridge.count('subscribe') < round) await rig.pass(SECOND)
+      expect(rig.bridge.last('subscribe')?.texts).toEqual(['rb2605'])
+      expect(rig.session.state).toBe('subscribing')
+      rig.bridge.answerSubscribe(0, answered)
+    }
+    await rig.pass(11 * SECOND)
+    expect(rig.session).toMatchObject({ state: 'streaming', detail: 'subscribed 2 of 3, 1 unanswered' })
+  })
+
+  test.each([
+    ['hello', async () => rig.clock.settle(), 11],
+    ['a word while it streams', () => rig.upToStreaming(), 8],
+  ])('not even %s: the bridge hangs and is replaced', async (_what, goThere, seconds) => {
+    await goThere()
+    await rig.pass(seconds * SECOND, { alive: false })
+    expect(rig.bridges.length).toBeGreaterThanOrEqual(2)
+    expect(rig.bridges[0]?.retired).toBe(true)
+  })
+})
+
+describe('a session that ends', () => {
+  test('by a disconnect is resumed by the same bridge, which forgot everything', async () => {
+    await rig.upToStreaming()
+    rig.bridge.say('disconnected', { code: 0x1001 })
+    await rig.clock.settle()
+    expect(rig.session).toMatchObject({ state: 'connecting', connected: false, loggedIn: false })
+    expect(rig.session.book).toMatchObject({ subscribed: 0, wanted: 3 })
+    rig.bridge.say('connected')
+    await rig.pass(SECOND)
+    expect(rig.bridge.count('login')).toBe(2)
+    rig.bridge.say('loggedIn', { texts: ['', '20261119'] })
+    await rig.clock.settle()
+    expect(rig.bridge.last('subscribe')?.texts).toEqual(CONTRACTS)
+    expect(rig.bridges).toHaveLength(1)
+    expect([...rig.session.disconnects]).toEqual([['read-failed', 1]])
+  })
+
+  test('again and again logs in later and later, never faster than the retry table', async () => {
+    await rig.upToStreaming()
+    const waits: number[] = []
+    for (let i = 0; i < 6; i++) {
+      rig.bridge.say('disconnected', { code: 0x1001 })
+      await rig.clock.settle()
+      rig.bridge.say('connected')
+      const [from, logins] = [rig.clock.monotonicMs(), rig.bridge.count('login')]
+      while (rig.bridge.count('login') === logins) await rig.pass(100)
+      waits.push(rig.clock.monotonicMs() - from)
+      rig.bridge.say('loggedIn', { texts: ['', '20261119'] })
+      await rig.clock.settle()
+      rig.bridge.answerSubscribe(0)
+      await rig.clock.settle()
+    }
+    expect(waits.map((ms) => Math.round(ms / 500) * 500)).toEqual([500, 1_000, 2_000, 4_000, 8_000, 16_000])
+  })
+
+  test('while contracts are asked for slows the next subscription down', async () => {
+    await rig.upToLoggedIn()
+    expect(rig.admitted).toEqual([3])
+    rig.bridge.say('disconnected', { code: 0x1001 })
+    await rig.clock.settle()
+    rig.bridge.say('connected')
+    await rig.pass(4 * SECOND)
+    expect(rig.bridge.count('login')).toBe(1)
+    await rig.pass(2 * SECOND)
+    rig.bridge.say('loggedIn', { texts: ['', '20261119'] })
+    await rig.clock.settle()
+    expect(rig.admitted).toEqual([3, 6])
+  })
+
+  test('by the death of the bridge begins anew with another one', async () => {
+    await rig.upToStreaming()
+    rig.bridge.end({ kind: 'exited', code: null, signal: 'SIGKILL' })
+    await rig.clock.settle()
+    expect(rig.session).toMatchObject({ state: 'waiting', detail: 'the bridge process ended (signal SIGKILL)' })
+    expect(rig.session.book.subscribed).toBe(0)
+    await rig.pass(SECOND)
+    expect(rig.bridges).toHaveLength(2)
+    await rig.upToStreaming()
+    expect(rig.session.state).toBe('streaming')
+  })
+
+  test('because it was given up begins anew with another one', async () => {
+    await rig.upToStreaming()
+    rig.session.recycle('first-tick-timeout', 'no tick came')
+    await rig.clock.settle()
+    expect(rig.bridge.retired).toBe(true)
+    expect(rig.session).toMatchObject({ state: 'waiting', detail: 'no tick came' })
+    await rig.pass(6 * SECOND)
+    expect(rig.bridges).toHaveLength(2)
+  })
+})
+
+describe('a list that changes while the line streams', () => {
+  test('is followed: what is new is asked for, what is gone is not carried any more', async () => {
+    await rig.upToStreaming()
+    rig.session.book.list(rig.slot('rb2611'))
+    rig.session.listChanged([rig.slot('rb2601')])
+    await rig.clock.settle()
+    expect(rig.bridge.last('subscribe')?.texts).toEqual(['rb2611'])
+    expect(rig.bridge.last('unsubscribe')?.texts).toEqual(['rb2601'])
+    rig.bridge.answerSubscribe(0)
+    await rig.clock.settle()
+    expect(rig.session).toMatchObject({ state: 'streaming', detail: 'subscribed 3 of 3' })
+  })
+})
