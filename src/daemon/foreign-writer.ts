@@ -12,15 +12,19 @@ const QUIET_MAX_MS = 300_000
 const FORGET_MS = 900_000
 
 export class ForeignWatch {
-  readonly pollMs: number = 1_000
+  readonly pollMs: number
   readonly #clock: Clock
-  #quietMs = QUIET_FIRST_MS
+  readonly #quietFirstMs: number
+  #quietMs: number
   #seen = -1
   #sinceMs = 0
   #releasedMs = Number.NEGATIVE_INFINITY
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, quietFirstMs = QUIET_FIRST_MS) {
     this.#clock = clock
+    this.#quietFirstMs = quietFirstMs
+    this.#quietMs = quietFirstMs
+    this.pollMs = quietFirstMs / 10
   }
 
   /** To be asked regularly with the stream's end; true once the other writer has been silent for long enough. */
@@ -28,7 +32,7 @@ export class ForeignWatch {
     const nowMs = this.#clock.monotonicMs()
     if (this.#seen === -1) {
       const isAgain = nowMs - this.#releasedMs < FORGET_MS
-      this.#quietMs = isAgain ? Math.min(QUIET_MAX_MS, this.#quietMs * 2) : QUIET_FIRST_MS
+      this.#quietMs = isAgain ? Math.min(QUIET_MAX_MS, this.#quietMs * 2) : this.#quietFirstMs
     }
     if (lastSequence !== this.#seen) {
       this.#seen = lastSequence

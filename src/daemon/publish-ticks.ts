@@ -50,6 +50,8 @@ export interface PublisherOptions {
   latest?: LatestTicks
   windowTicks?: number
   ackTimeoutMs?: number
+  /** How long another writer must be silent before publication goes on. */
+  foreignQuietMs?: number
   /** In [0, 1). */
   jitter(): number
 }
@@ -107,7 +109,7 @@ export class Publisher {
     // Without a cursor there was no bus before this run: what the journal has from then is history.
     this.#cursor = kept ?? { sequence: options.numbering.last, stream: null }
     this.#cursorIsGuess = kept === null
-    this.#foreign = new ForeignWatch(options.clock)
+    this.#foreign = new ForeignWatch(options.clock, options.foreignQuietMs)
     this.#rates = new RateMeter(options.clock)
     this.#pump = new TickPump({
       clock: options.clock,
@@ -239,7 +241,9 @@ export class Publisher {
       attempt = isRepeated ? attempt + 1 : 1
       lastKind = failure.kind
       this.state = { kind: 'waiting', failure, attempt }
-      if (!isRepeated) log('warn', `bus: ${failure.message} ${failure.remedy}`, { kind: failure.kind })
+      // Out of step is how trouble first shows; where an operator is needed, the next link finds out why.
+      const level = failure.kind === 'bus-out-of-step' ? 'info' : 'warn'
+      if (!isRepeated) log(level, `bus: ${failure.message} ${failure.remedy}`, { kind: failure.kind })
       await sleep(busRetryMs(failure.kind, attempt, jitter()), this.#stopping.signal).catch(() => undefined)
     }
     clearInterval(watch)

@@ -47,6 +47,8 @@ export class TickPump {
   #nowWallMs = 0
   /** Every tick up to here was sent or needs no sending. */
   #passed = 0
+  /** Up to this message each tick is answered for, so that a refusal comes with its own reason and not with the next one's. */
+  #askEachUntil = 0
   readonly #done = (sentMs: number, receivedWallMs: number) =>
     this.#parts.acknowledged(this.#nowMs - sentMs, this.#nowWallMs - receivedWallMs)
 
@@ -60,6 +62,7 @@ export class TickPump {
   restart(sequence: number, streamSequence: number): void {
     this.inFlight.restart(streamSequence + 1)
     this.#passed = sequence
+    this.#askEachUntil = streamSequence + this.#parts.windowTicks
   }
 
   /** Sends one block. Waits for room in the window; false when the link failed meanwhile. */
@@ -116,7 +119,8 @@ export class TickPump {
     tick.sequence = sequence
     tick.streamSequence = inFlight.nextStreamSequence
     inFlight.add(sequence, nowMs, block.views.f64[double + JOURNAL_AT.receivedWallMs / 8] ?? 0)
-    tick.wantsAck = isLast || inFlight.isFull || tick.streamSequence % ACK_EVERY === 0
+    tick.wantsAck =
+      isLast || inFlight.isFull || tick.streamSequence % ACK_EVERY === 0 || tick.streamSequence <= this.#askEachUntil
     if (sequence > this.sentMax) this.sentMax = sequence
     link.publish(tick)
   }

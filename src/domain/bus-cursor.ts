@@ -2,8 +2,8 @@
  * Where publication goes on after a start, a reconnection or a rejected tick. Two witnesses are compared: what was last acknowledged
  * (kept locally, possibly a little old) and the stream's own end (always right about what landed, if it is still the same stream).
  *
- * Every tick is published with the stream sequence that must come before it, so a tick lands once or not at all, and a window of
- * unacknowledged ticks lands as a prefix. Hence the stream's last message alone says how much of the window is there.
+ * Every tick is published with the tick that must come before it, so it lands once or not at all, and a window of unacknowledged ticks
+ * lands as a prefix. Hence the stream's last message alone says how much of the window is there.
  */
 
 /** What is known to be in the stream: journal sequence `sequence` is the message `streamSequence`, and everything before it is in too. */

@@ -34,6 +34,8 @@ export interface ServerSettings {
   config?: string
   /** Where the store is kept; a directory of its own by default. */
   store?: string
+  /** Most bytes that all streams together may take. */
+  storeBytesMax?: number
   /** Command that starts it, `nats-server -c FILE` appended: for namespaces and small disks. */
   wrapper?: readonly string[]
 }
@@ -45,6 +47,7 @@ export class NatsServer {
   #config: string
   readonly #home: string
   readonly #wrapper: readonly string[]
+  readonly #storeLimit: string
   #process: ChildProcess | null = null
   log = ''
 
@@ -55,6 +58,7 @@ export class NatsServer {
     this.store = settings.store ?? join(this.#home, 'store')
     this.#wrapper = settings.wrapper ?? []
     this.#config = settings.config ?? ''
+    this.#storeLimit = settings.storeBytesMax === undefined ? '' : `, max_file_store: ${settings.storeBytesMax}`
   }
 
   static async start(settings: ServerSettings & { name?: string } = {}): Promise<NatsServer> {
@@ -93,7 +97,7 @@ export class NatsServer {
     const file = join(this.#home, 'nats.conf')
     writeFileSync(
       file,
-      `server_name: "${this.name}"\nlisten: "127.0.0.1:${this.port}"\njetstream { store_dir: "${this.store}" }\n${config}\n`,
+      `server_name: "${this.name}"\nlisten: "127.0.0.1:${this.port}"\njetstream { store_dir: "${this.store}"${this.#storeLimit} }\n${config}\n`,
     )
     const [command = PROGRAM, ...rest] = [...this.#wrapper, PROGRAM, '-c', file]
     const process = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'] })

@@ -37,8 +37,9 @@ export interface BusLink {
   /** The message at a stream sequence: null when it is gone or no tick. @throws Failure<BusFailureKind> */
   tickAt(streamSequence: number): Promise<StreamTick | null>
   /**
-   * Sends a tick which is stored only if it becomes message `streamSequence`. `json` is copied. With `wantsAck` the server answers for
-   * this one and all before it. Never throws: trouble comes as `failed`.
+   * Sends a tick. It is stored only directly behind the one published before it over this link, the first only as message
+   * `streamSequence`: so what is published over a link is stored as an unbroken beginning of it. `json` is copied. With `wantsAck` the
+   * server answers for this one and all before it. Never throws: trouble comes as `failed`.
    */
   publish(tick: OutgoingTick): void
   /** Stores a feed state; resolves when the server has it. @throws Failure<BusFailureKind> */

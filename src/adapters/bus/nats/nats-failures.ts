@@ -8,6 +8,8 @@ import { Failure } from '#domain/failure.ts'
 const KIND_BY_CODE: Readonly<Record<number, BusFailureKind>> = {
   [JetStreamApiCodes.StreamWrongLastSequence]: 'bus-out-of-step',
   [JetStreamApiCodes.StreamWrongLastSequenceUnknown]: 'bus-out-of-step',
+  // Wrong last message id.
+  10070: 'bus-out-of-step',
   [JetStreamApiCodes.StreamNotFound]: 'stream-missing',
   [JetStreamApiCodes.JetStreamNotEnabledForAccount]: 'bus-without-jetstream',
   // JetStream is not enabled on this server: what 2.9 answers after its disk was full, too.

@@ -1,6 +1,6 @@
 /**
  * The tick bus over NATS JetStream. Ticks go out as plain messages with one shared inbox for answers, because a promise per tick would
- * cost more than the tick; the expected-last-sequence header makes the server store each one at its own place or not at all.
+ * cost more than the tick; their headers (tick-headers.ts) make the server store each one at its own place or not at all.
  */
 import { type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { createInbox, type Msg, type NatsConnection } from '@nats-io/transport-node'
@@ -66,7 +66,7 @@ class NatsLink implements BusLink {
   readonly #stream: string
   readonly #subjectPrefix: string
   readonly #events: LinkEvents
-  readonly #headers = new TickHeaders()
+  readonly #headers: TickHeaders
   readonly #withAck
   readonly #withoutAck
   #state: 'open' | 'failed' | 'closed' = 'open'
@@ -83,6 +83,7 @@ class NatsLink implements BusLink {
     this.#events = events
 
     const inbox = createInbox()
+    this.#headers = new TickHeaders(inbox.slice(inbox.lastIndexOf('.') + 1))
     const headers = this.#headers.forLibrary
     this.#withAck = { reply: inbox, headers }
     this.#withoutAck = { headers }
