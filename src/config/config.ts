@@ -145,6 +145,7 @@ export function configOf(settings: Settings, around: Surroundings) {
       maxBytes: settings.LOG_MAX_BYTES,
       retentionDays: settings.LOG_RETENTION_DAYS,
     },
+    audit: { retentionDays: settings.AUDIT_RETENTION_DAYS },
   }
 }
 

@@ -142,6 +142,7 @@ export const settingsSchema = z.object({
   LOG_LEVEL: oneOf('trace', 'debug', 'info', 'warn', 'error').prefault('info'),
   LOG_MAX_BYTES: bytes({ min: '1MiB', max: '100GiB' }).prefault('256MiB'),
   LOG_RETENTION_DAYS: whole({ min: 1, max: 3_650 }).prefault('14'),
+  AUDIT_RETENTION_DAYS: whole({ min: 1, max: 3_650 }).prefault('90'),
 })
 
 export type Settings = z.output<typeof settingsSchema>

@@ -19,7 +19,9 @@ export interface RouteParts extends StatusParts {
   /** Begins an orderly end; returns at once. */
   shutdown(reason: string): void
   /** Makes the kill latch durable before the lines are cut. */
-  latchKill(reason: string): Promise<void>
+  latchKill(reason: string, drill: string | null): Promise<void>
+  /** Keeps a pause, or its end, over restarts. A disk that does not take it must not stop the order: tells why, null when it was kept. */
+  keepPause(pause: { reason: string } | null): Promise<string | null>
   audit(event: string, details: Record<string, unknown>): void
 }
 
@@ -189,6 +191,9 @@ interface ServingOrder {
   command: ServingCommand
   line: Line | null
   reason: string
+  /** The drill that gives the order. */
+  drill: string | null
+  givenAtMs: number | null
 }
 
 function parseServingOrder(body: unknown): ServingOrder {
@@ -199,7 +204,13 @@ function parseServingOrder(body: unknown): ServingOrder {
     case 'pause':
     case 'resume':
     case 'kill':
-      return { command, line: lineField(body), reason: (textField(body, 'reason') ?? '').slice(0, REASON_MAX) }
+      return {
+        command,
+        line: lineField(body),
+        reason: (textField(body, 'reason') ?? '').slice(0, REASON_MAX),
+        drill: textField(body, 'drill')?.slice(0, REASON_MAX) ?? null,
+        givenAtMs: numberField(body, 'given_at_ms'),
+      }
     default:
       throw new Failure(
         'bad-request',
@@ -214,14 +225,23 @@ const REFUSING: ReadonlySet<FailoverReason> = new Set(['target-not-configured', 
 const FIRST_TICK_WAIT_MS = 3_000
 
 async function changeServingLine(parts: RouteParts, order: ServingOrder) {
-  const { supervisor } = parts
-  if (order.command === 'kill') await parts.latchKill(order.reason)
-  const step = supervisor.round(commandOf(order, supervisor.serving, supervisor.state.home))
-  parts.audit(order.command, {
-    reason: order.reason,
+  const { supervisor, clock } = parts
+  const takenAtMs = clock.monotonicMs()
+  const { command, reason, drill, givenAtMs } = order
+  if (command === 'kill') await parts.latchKill(reason, drill)
+  const step = supervisor.round(commandOf(order, supervisor.serving, supervisor.state.home), {
+    keepsHome: drill !== null,
+    givenAtMs,
+    takenAtMs,
+  })
+  const notKept = await keepAutomation(parts, order)
+  parts.audit(command, {
+    reason,
+    drill,
     outcome: step.reason,
     serving_line: step.serve,
     epoch: supervisor.epoch,
+    ...(notKept !== null && { not_kept: notKept }),
   })
   if (REFUSING.has(step.reason)) {
     throw new Failure(
@@ -238,6 +258,20 @@ async function changeServingLine(parts: RouteParts, order: ServingOrder) {
     epoch: supervisor.epoch,
     reason: step.reason,
     detail: FAILOVER_SENTENCES[step.reason],
+    warning: notKept,
+  }
+}
+
+async function keepAutomation(parts: RouteParts, { command, reason }: ServingOrder): Promise<string | null> {
+  switch (command) {
+    case 'pause':
+      return parts.keepPause({ reason })
+    case 'resume':
+      return parts.keepPause(null)
+    case 'failover':
+    case 'failback':
+    case 'kill':
+      return null
   }
 }
 
@@ -261,6 +295,11 @@ function field(body: unknown, name: string): unknown {
 function textField(body: unknown, name: string): string | null {
   const value = field(body, name)
   return typeof value === 'string' ? value : null
+}
+
+function numberField(body: unknown, name: string): number | null {
+  const value = field(body, name)
+  return typeof value === 'number' && Number.isFinite(value) ? value : null
 }
 
 function lineField(body: unknown): Line | null {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { Clock } from '#clock.ts'
-import { OUTCOME_NAMES } from '#domain/arbitration.ts'
+import { OUTCOME_NAMES, Outcome } from '#domain/arbitration.ts'
 import type { LineCoverage } from '#domain/coverage.ts'
 import { FAILOVER_SENTENCES } from '#domain/failover-reason.ts'
 import { formatVtSymbol } from '#domain/instrument.ts'
@@ -17,6 +17,7 @@ import type { FeedSupervisor } from './feed-supervisor.ts'
 import { coverageOfLines } from './line-coverage.ts'
 import type { LineSession } from './line-session.ts'
 import type { MarketClock } from './market-clock.ts'
+import { droppedBy } from './switch-losses.ts'
 import type { TickPath } from './tick-path.ts'
 
 export interface StatusParts {
@@ -41,6 +42,8 @@ export interface StatusParts {
     startedAtMs: number
     startedMonotonicMs: number
   }
+  /** The operator's pause, as it is kept on disk. */
+  paused(): { since: string; reason: string } | null
   warnings(): string[]
 }
 
@@ -123,6 +126,9 @@ export function feedStatus(parts: StatusParts): FeedStatus {
     bus: { kind: 'none', backlog: 0, connected: false },
     failover: {
       automatic: automation.kind === 'automatic',
+      automation: automation.kind,
+      paused: automation.kind === 'paused' ? parts.paused() : null,
+      home: supervisor.state.home,
       state: supervisor.state.phase.kind,
       detail: step === null ? 'starting' : FAILOVER_SENTENCES[step.reason],
       last: supervisor.lastFailover,
@@ -167,10 +173,12 @@ function lineStatus(parts: StatusParts, session: LineSession | null, nowMs: numb
     account: session.adapter.account,
     front: session.adapter.front,
     first_arrivals: ticks.firstArrivals,
+    delivered: ticks.received,
+    acceptable: (ticks.outcomes[Outcome.accepted] ?? 0) + (ticks.outcomes[Outcome.offSession] ?? 0),
     rate_limit_hits: session.rateLimitHits,
     login_attempts: session.loginOutcomes.granted,
     disconnects: [...session.disconnects.values()].reduce((sum, count) => sum + count, 0),
-    dropped: session.counters.dropped,
+    dropped: droppedBy(session),
   }
 }
 
@@ -189,6 +197,8 @@ const ABSENT_LINE: LineStatus = {
   account: null,
   front: null,
   first_arrivals: 0,
+  delivered: 0,
+  acceptable: 0,
   rate_limit_hits: 0,
   login_attempts: 0,
   disconnects: 0,

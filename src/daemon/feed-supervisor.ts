@@ -25,6 +25,7 @@ import { Subscription } from '#domain/subscription-book.ts'
 import { coverageOf, type EvidenceKeeper } from './line-evidence.ts'
 import type { LineSession } from './line-session.ts'
 import type { MarketClock } from './market-clock.ts'
+import { type Delivery, deliveryNow, lostSince } from './switch-losses.ts'
 import type { TickPath } from './tick-path.ts'
 
 export interface SupervisorParts {
@@ -48,6 +49,17 @@ export interface SupervisorParts {
   tradingDayChanged(tradingDay: number): void
   /** The feed state that consumers are told, or the epoch, changed. */
   published(change: FeedChange): void
+  /** For the audit log: the serving line changed, automation was latched, or the feed was cut. */
+  decided?(step: FailoverStep, record: FailoverRecord | null): void
+}
+
+/** What comes with an operator's command. */
+export interface OrderManner {
+  /** The line that automation returns to stays as it is, and so does the count of switches: a drill is no choice of line. */
+  keepsHome: boolean
+  /** CLOCK_MONOTONIC: when the operator gave the order, where that is known, and when it got here. */
+  givenAtMs: number | null
+  takenAtMs: number
 }
 
 export interface FeedChange {
@@ -62,13 +74,19 @@ export interface FeedChange {
 interface OpenRecord {
   record: FailoverRecord
   decidedAtMs: number
-  lostBefore: number
+  before: Delivery
+  /** The longest time between accepted ticks in the seconds before. */
+  gapBeforeMs: number
 }
 
 /** A line that stays mute is given up and dialled again after this long, and not again before the second has passed. */
 const MUTE_PATIENCE_MS = 10_000
 const SECOND_CHANCE_EVERY_MS = 60_000
 const RECORD_DEADLINE_MS = 30_000
+/** A switch for silence comes seconds after the last tick, so the gaps of the last one or two of these spans belong to it. */
+const GAP_SPAN_MS = 5_000
+/** An order that claims to be older was not given by a command that waits for it. */
+const ORDER_AGE_MAX_MS = 60_000
 
 export class FeedSupervisor {
   state: FailoverState
@@ -86,6 +104,7 @@ export class FeedSupervisor {
   #epochWrites: Promise<void> = Promise.resolve()
   readonly #redSinceMs: Record<Line, number | null> = { primary: null, backup: null }
   readonly #secondChanceMs: Record<Line, number> = { primary: 0, backup: 0 }
+  #gapSpan = { sinceMs: 0, beforeMs: 0 }
 
   constructor(parts: SupervisorParts) {
     this.#parts = parts
@@ -107,7 +126,7 @@ export class FeedSupervisor {
   }
 
   /** One round: collect, decide, perform. Returns the step, for the operator whose command it carried. */
-  round(command: FailoverCommand | null = null): FailoverStep {
+  round(command: FailoverCommand | null = null, manner: OrderManner | null = null): FailoverStep {
     const { clock, marketClock, path, evidence, sessions, failover } = this.#parts
     const nowMs = clock.monotonicMs()
     const marketMs = marketClock.nowMs()
@@ -129,8 +148,9 @@ export class FeedSupervisor {
       },
       failover,
     )
-    this.#perform(step, nowMs)
+    this.#perform(manner?.keepsHome === true ? keepingHome(step, this.state) : step, nowMs, manner)
     this.#measureSwitch(nowMs)
+    this.#watchGaps(nowMs)
     for (const line of LINES) this.#giveSecondChance(line, nowMs)
     return step
   }
@@ -173,8 +193,9 @@ export class FeedSupervisor {
     return coverage !== null && coverage >= this.#parts.liveness.coverageThreshold ? 'ready' : 'unable'
   }
 
-  #perform(step: FailoverStep, nowMs: number): void {
+  #perform(step: FailoverStep, nowMs: number, manner: OrderManner | null): void {
     const from = this.state.serving
+    const automationBefore = this.state.automation.kind
     this.state = step.state
     this.lastStep = step
     if (step.changed) {
@@ -190,32 +211,39 @@ export class FeedSupervisor {
       this.feedState = step.feedState
       this.feedStateSinceMs = nowMs
     }
-    if (step.epochBump) this.#recordSwitch(from, step, nowMs)
+    if (step.epochBump) this.#recordSwitch(from, step, nowMs, manner)
+    const isLatched = step.state.automation.kind === 'flap-latched' && automationBefore !== 'flap-latched'
+    if (step.epochBump || isLatched || (step.changed && step.reason === 'operator-killed')) {
+      this.#parts.decided?.(step, step.epochBump ? this.lastFailover : null)
+    }
     if (step.epochBump) this.#bumpEpoch(step)
-    else if (feedStateChanged) this.#publish(step)
+    else if (feedStateChanged) this.#publishInTurn(step)
     this.#raiseAndRest()
   }
 
   #bumpEpoch(step: FailoverStep): void {
     const epoch = ++this.epoch
-    // Durable before any tick carries it, so that it can't be used twice after a crash. A full disk must not stop a failover, though.
+    // Durable before any tick or feed state carries it, so that it can't be used twice after a crash. A full disk must not stop a
+    // failover, though.
     this.#epochWrites = this.#epochWrites
       .then(() => this.#parts.epochFile.write(epoch))
       .catch((error: unknown) => this.#parts.log('warn', `epoch ${epoch} can't be kept on disk: ${String(error)}`))
       .then(() => {
         this.#parts.path.epoch = epoch
-        this.#publish(step)
       })
+    this.#publishInTurn(step)
   }
 
-  #publish(step: FailoverStep): void {
-    this.#parts.published({
+  /** As decided now, told when every epoch up to this one is on disk. */
+  #publishInTurn(step: FailoverStep): void {
+    const change: FeedChange = {
       epoch: this.epoch,
       servingLine: this.state.serving,
       feedState: this.feedState,
       sinceMs: this.feedStateSinceMs,
       step,
-    })
+    }
+    this.#epochWrites = this.#epochWrites.then(() => this.#parts.published(change))
   }
 
   #raiseAndRest(): void {
@@ -223,35 +251,53 @@ export class FeedSupervisor {
     for (const line of LINES) this.#parts.sessions[line]?.want(wanted[line])
   }
 
-  #recordSwitch(from: Line, step: FailoverStep, nowMs: number): void {
-    const { path } = this.#parts
+  #recordSwitch(from: Line, step: FailoverStep, nowMs: number, manner: OrderManner | null): void {
+    const { path, marketClock } = this.#parts
     const to = step.serve
     const key = `${from} ${to} ${step.reason}`
     const known = this.failovers.get(key) ?? { from, to, reason: step.reason, count: 0 }
     this.failovers.set(key, { ...known, count: known.count + 1 })
-    const lastTickMs = path.lines[lineIndex(from)].market.lastTickMs
-    const redSinceMs = this.#redSinceMs[from]
     const record: FailoverRecord = {
-      at: isoShanghai(this.#parts.marketClock.nowMs()),
+      at: isoShanghai(marketClock.nowMs()),
       from,
       to,
       reason: step.reason,
-      detect_ms: lastTickMs === 0 ? null : nowMs - lastTickMs,
-      decide_ms: redSinceMs === null ? 0 : nowMs - redSinceMs,
+      ...(manner === null ? this.#timesOfFault(from, nowMs) : timesOfOrder(manner, nowMs)),
       first_tick_ms: null,
       coverage_restored_ms: null,
       gap_ms: null,
       lost: null,
       duplicates: null,
     }
+    const gapBeforeMs = Math.max(path.gapMs, this.#gapSpan.beforeMs)
     path.watchSwitch(lineIndex(to))
     this.lastFailover = record
-    this.#open = { record, decidedAtMs: nowMs, lostBefore: this.#parts.lost() }
+    this.#open = { record, decidedAtMs: nowMs, before: this.#delivery(nowMs), gapBeforeMs }
+  }
+
+  /** From the line's last tick to its red pulse, and from there to the switch. */
+  #timesOfFault(from: Line, nowMs: number): Pick<FailoverRecord, 'detect_ms' | 'decide_ms'> {
+    const { lastTickMs } = this.#parts.path.lines[lineIndex(from)].market
+    const redSinceMs = this.#redSinceMs[from] ?? nowMs
+    return { detect_ms: lastTickMs === 0 ? null : redSinceMs - lastTickMs, decide_ms: nowMs - redSinceMs }
+  }
+
+  #delivery(nowMs: number): Delivery {
+    const { path, sessions, lost } = this.#parts
+    return deliveryNow(path, sessions, lost(), nowMs)
+  }
+
+  /** Between switches the longest gap is kept for a while only. */
+  #watchGaps(nowMs: number): void {
+    if (this.#open !== null || nowMs - this.#gapSpan.sinceMs < GAP_SPAN_MS) return
+    const { path } = this.#parts
+    this.#gapSpan = { sinceMs: nowMs, beforeMs: path.gapMs }
+    path.gapMs = 0
   }
 
   #measureSwitch(nowMs: number): void {
     if (this.#open === null) return
-    const { record, decidedAtMs, lostBefore } = this.#open
+    const { record, decidedAtMs, before, gapBeforeMs } = this.#open
     const { path, sessions, liveness } = this.#parts
     if (record.first_tick_ms === null && path.firstTickReadMs > 0) {
       record.first_tick_ms = Math.max(0, path.firstTickReadMs - decidedAtMs)
@@ -261,8 +307,8 @@ export class FeedSupervisor {
     if (record.coverage_restored_ms === null && coverage !== null && coverage >= liveness.coverageThreshold) {
       record.coverage_restored_ms = nowMs - decidedAtMs
     }
-    record.gap_ms = path.gapMs
-    record.lost = this.#parts.lost() - lostBefore
+    record.gap_ms = Math.max(gapBeforeMs, path.gapMs)
+    record.lost = lostSince(before, this.#delivery(nowMs))
     const isComplete = record.first_tick_ms !== null && record.coverage_restored_ms !== null
     if ((isComplete && nowMs - decidedAtMs > 2_000) || nowMs - decidedAtMs > RECORD_DEADLINE_MS) this.#open = null
   }
@@ -314,4 +360,14 @@ export class FeedSupervisor {
     for (const line of LINES) this.#parts.sessions[line]?.forgetRefusals()
     this.#parts.tradingDayChanged(tradingDay)
   }
+}
+
+function timesOfOrder({ givenAtMs, takenAtMs }: OrderManner, nowMs: number) {
+  const onTheWayMs = givenAtMs === null ? Number.NaN : takenAtMs - givenAtMs
+  const isCredible = onTheWayMs >= 0 && onTheWayMs < ORDER_AGE_MAX_MS
+  return { detect_ms: isCredible ? onTheWayMs : null, decide_ms: nowMs - takenAtMs }
+}
+
+function keepingHome(step: FailoverStep, { home, automaticSwitchesMs }: FailoverState): FailoverStep {
+  return { ...step, state: { ...step.state, home, automaticSwitchesMs } }
 }

@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path'
 import { readIfPresent, writeDurably } from '#adapters/state/durable-file.ts'
-import { accountKey, type Latch, latchOf, readLatches, setCredentialLatch } from '#adapters/state/latches.ts'
+import { accountKey, isKilled, type Latch, latchOf, readLatches, setCredentialLatch } from '#adapters/state/latches.ts'
 import type { Clock } from '#clock.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
 import type { Line } from '#domain/line.ts'
@@ -40,6 +40,11 @@ export class LoginPermits {
   /** Looks for latches that an operator set or cleared. */
   async refresh(): Promise<void> {
     this.#latches = await readLatches(this.#stateDir)
+  }
+
+  /** The kill latch is set, though perhaps nobody could tell this daemon. */
+  get isKilled(): boolean {
+    return isKilled(this.#latches)
   }
 
   isLatched(account: string): boolean {

@@ -11,6 +11,7 @@ import { serveMetrics } from '#adapters/metrics/metrics-server.ts'
 import { checkpointPath } from '#adapters/state/checkpoint-file.ts'
 import { EpochFile } from '#adapters/state/epoch-file.ts'
 import { setKillLatch } from '#adapters/state/latches.ts'
+import { type Pause, readPause, removePause, writePause } from '#adapters/state/pause-file.ts'
 import { takeLock } from '#adapters/state/run-lock.ts'
 import { controlSocketPath } from '#adapters/state/state-dir.ts'
 import type { Notifier } from '#adapters/systemd/notifier.ts'
@@ -27,6 +28,7 @@ import type { Line } from '#domain/line.ts'
 import type { TickTotals } from '#domain/status.ts'
 import { Closers } from './closers.ts'
 import { controlRoutes } from './control-routes.ts'
+import { DecisionAudit } from './decision-audit.ts'
 import { ReplayDriver } from './drive-replay.ts'
 import { linesOf, readiness, type StatusParts, Throughput, tickTotals } from './feed-status.ts'
 import { FeedSupervisor } from './feed-supervisor.ts'
@@ -105,6 +107,8 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
   const ending = new Ending(options.stop)
 
   await holdDaemonLock(options, closers)
+  const audit = openAudit(options, closers)
+  const automation = { pause: await readPause(config.stateDir) }
   const feed = await openFeed(config, options)
   const latency = { recent: new RecentHistogram(30_000), total: new IntervalHistogram() }
   const journal = await openTickJournal(options, closers, { latency, warnings })
@@ -139,8 +143,10 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
     },
     reached: (line, reachedMs, nextMs) => replay.driver?.reached(line, reachedMs, nextMs),
     changed: () => rounds.soon(),
-    latched: (line, message) =>
-      log('error', `${line}: ${message} The account is latched. ${CLEAR_LATCH} ${line}.`, { component: line }),
+    latched: (line, message) => {
+      log('error', `${line}: ${message} The account is latched. ${CLEAR_LATCH} ${line}.`, { component: line })
+      audit.add({ event: 'latch', command: null, reason: message, outcome: 'latched', details: { line } })
+    },
     log,
   }
   const sessions = openLines(lineParts)
@@ -153,6 +159,8 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
     path,
     restoredEpoch: restored.epoch,
     writer: journal.writer,
+    audit,
+    isPaused: automation.pause !== null,
   })
   const throughput = new Throughput()
   rounds.perform = (nowMs) => {
@@ -180,9 +188,10 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
       startedAtMs,
       startedMonotonicMs,
     },
+    paused: () => automation.pause,
     warnings: () => [...warnings],
   }
-  await openControl(options, closers, { status, writer: journal.writer, ending })
+  await openControl(options, closers, { status, writer: journal.writer, ending, audit, automation })
   const metricsPort = await openMetrics(options, closers, { status, faults, latency: latency.total, rounds })
 
   const timers = new Timers()
@@ -201,7 +210,11 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
   rounds.now()
   timers.every(ROUND_MS, () => rounds.now())
   timers.every(config.journal.checkpointIntervalMs, () => void saveCheckpoint())
-  timers.every(LATCHES_EVERY_MS, () => void permits.refresh().catch((error: unknown) => log('warn', String(error))))
+  timers.every(LATCHES_EVERY_MS, async () => {
+    await permits.refresh().catch((error: unknown) => log('warn', String(error)))
+    // The order to cut may not have reached a daemon that was just starting; the latch says it all.
+    if (permits.isKilled && supervisor.feedState !== 'KILLED' && !ending.signal.aborted) supervisor.round('kill')
+  })
   timers.every(STATUS_EVERY_MS, () => notifier.status(statusLine(status)))
   if (notifier.watchdogIntervalMs !== null)
     timers.every(notifier.watchdogIntervalMs, () => rounds.areKept && notifier.alive())
@@ -429,9 +442,17 @@ function openReplay(
 
 async function openSupervisor(
   { config, clock, log }: DaemonOptions,
-  parts: { feed: OpenFeed; sessions: LineSessions; path: TickPath; restoredEpoch: number; writer: JournalWriter },
+  parts: {
+    feed: OpenFeed
+    sessions: LineSessions
+    path: TickPath
+    restoredEpoch: number
+    writer: JournalWriter
+    audit: DecisionAudit
+    isPaused: boolean
+  },
 ): Promise<FeedSupervisor> {
-  const { feed, sessions, path, restoredEpoch, writer } = parts
+  const { feed, sessions, path, restoredEpoch, writer, audit, isPaused } = parts
   const { calendar, marketClock } = feed
   const epochFile = new EpochFile(config.stateDir)
   const supervisor = new FeedSupervisor({
@@ -453,7 +474,7 @@ async function openSupervisor(
     standbyMode: config.feed.standbyMode,
     firstTickMs: config.timeouts.firstTickMs,
     home: homeLine(config),
-    automatic: config.failover.automatic,
+    automatic: config.failover.automatic && !isPaused,
     linesShareFront: linesShareFront(config),
     lost: () => path.refusedByLog,
     log: (level, message, details) => log(level, message, { ...details, component: 'failover' }),
@@ -463,6 +484,7 @@ async function openSupervisor(
     },
     published: ({ epoch, servingLine, feedState, step }) =>
       log('info', `feed state ${feedState}, serving line ${servingLine}, epoch ${epoch}`, { reason: step.reason }),
+    decided: (step, record) => audit.decided(step, record),
   })
   const onDisk = await epochFile.read()
   if (onDisk.damaged) log('warn', 'the epoch file was damaged; the number in the checkpoint is taken instead')
@@ -473,21 +495,62 @@ async function openSupervisor(
 async function openControl(
   { config, clock, log }: DaemonOptions,
   closers: Closers,
-  { status, writer, ending }: { status: StatusParts; writer: JournalWriter; ending: Ending },
+  parts: {
+    status: StatusParts
+    writer: JournalWriter
+    ending: Ending
+    audit: DecisionAudit
+    automation: { pause: Pause | null }
+  },
 ): Promise<void> {
+  const { status, writer, ending, audit, automation } = parts
   const routes = controlRoutes({
     ...status,
     journalDirectory: journalDirectory(config),
     journalNotifier: writer,
     // After the answer is on its way.
     shutdown: (reason) => setImmediate(() => ending.leave({ kind: 'stopped', reason })),
-    latchKill: (reason) => setKillLatch(config.stateDir, { since: isoShanghai(clock.wallMs()), reason }),
-    audit: (event, details) => log('info', `operator: ${event}`, { ...details, component: 'control' }),
+    latchKill: (reason, drill) => setKillLatch(config.stateDir, { since: isoShanghai(clock.wallMs()), reason, drill }),
+    keepPause: async (pause) => {
+      automation.pause = pause === null ? null : { since: isoShanghai(clock.wallMs()), reason: pause.reason }
+      try {
+        await (automation.pause === null ? removePause(config.stateDir) : writePause(config.stateDir, automation.pause))
+        return null
+      } catch (error) {
+        const message = `this will not outlive a restart of the daemon: ${String(error)}`
+        log('warn', message, { component: 'control' })
+        return message
+      }
+    },
+    audit: (event, { reason = null, drill = null, outcome = 'done', ...details }) => {
+      log('info', `operator: ${event}`, { reason, drill, outcome, ...details, component: 'control' })
+      audit.add({
+        event: 'order',
+        command: event,
+        reason: textOrNull(reason),
+        drill: textOrNull(drill),
+        outcome: String(outcome),
+        details,
+      })
+    },
   })
   const control = await serveControl(controlSocketPath(config.stateDir), routes, (error) =>
     log('error', `control socket: ${String(error)}`, { component: 'control' }),
   )
   closers.add({ name: 'control socket', deadlineMs: 2_000, close: () => control.close() })
+}
+
+function openAudit({ config, clock, env, log }: DaemonOptions, closers: Closers): DecisionAudit {
+  const { stateDir, audit } = config
+  const decisions = new DecisionAudit({ stateDir, clock, retentionDays: audit.retentionDays }, env, (message) =>
+    log('warn', message, { component: 'audit' }),
+  )
+  closers.add({ name: 'audit log', deadlineMs: 2_000, close: () => decisions.settled() })
+  return decisions
+}
+
+function textOrNull(value: unknown): string | null {
+  return typeof value === 'string' ? value : null
 }
 
 async function openMetrics(

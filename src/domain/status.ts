@@ -37,6 +37,10 @@ export interface LineStatus {
   account: string | null
   front: string | null
   first_arrivals: number
+  /** Ticks read from the line, whatever became of them. */
+  delivered: number
+  /** Those of them that were news, outside sessions too: the journal must hold every one. */
+  acceptable: number
   rate_limit_hits: number
   login_attempts: number
   disconnects: number
@@ -117,7 +121,17 @@ export interface FeedStatus {
     recovery: string | null
   }
   bus: { kind: 'none' | 'nats'; backlog: number; connected: boolean }
-  failover: { automatic: boolean; state: string; detail: string; last: FailoverRecord | null }
+  failover: {
+    automatic: boolean
+    automation: 'automatic' | 'paused' | 'flap-latched'
+    /** Since when and why an operator paused it, also before the last restart; null when none did. */
+    paused: { since: string; reason: string } | null
+    /** The line to which automation returns. */
+    home: Line
+    state: string
+    detail: string
+    last: FailoverRecord | null
+  }
   /** Fingerprint of the configuration the daemon runs with, secrets excluded; `start` and `plan` compare it. */
   config_fingerprint: string
   warnings: string[]

@@ -4,7 +4,7 @@
  * safe mistake is to stay out of the market.
  */
 import { createHash } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { link, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { unreachable } from '#domain/assert.ts'
 import { Failure } from '#domain/failure.ts'
@@ -14,6 +14,8 @@ export interface KillLatch {
   kind: 'kill'
   since: string
   reason: string
+  /** The drill that rehearses it and clears it again; null for one that is meant. */
+  drill: string | null
 }
 
 export interface CredentialLatch {
@@ -76,9 +78,44 @@ export function latchOf(latches: readonly Latch[], account: string): Latch | nul
   return latches.find(forbids) ?? null
 }
 
-/** Durable when it resolves. Setting a latch again keeps the first one, whose reason is the true one. */
-export async function setKillLatch(stateDir: string, latch: Omit<KillLatch, 'kind'>): Promise<void> {
-  await writeLatch(stateDir, KILL_FILE, { kind: 'kill', ...latch })
+/**
+ * Durable when it resolves. Setting a latch again keeps the first one, whose reason is the true one; only a drill's gives way to one that
+ * is meant.
+ */
+export async function setKillLatch(
+  stateDir: string,
+  latch: { since: string; reason: string; drill?: string | null },
+): Promise<void> {
+  await writeLatch(stateDir, KILL_FILE, { kind: 'kill', drill: null, ...latch })
+}
+
+/** Clears the kill latch if it is still this drill's; false when it is another one, or gone. */
+export async function clearDrillLatch(stateDir: string, drill: string): Promise<boolean> {
+  const directory = latchDirectory(stateDir)
+  const path = join(directory, KILL_FILE)
+  const aside = `${path}.of-a-drill`
+  try {
+    // Moved out of the way before it is looked at: one that is set meanwhile stands, whatever this one turns out to be.
+    await rename(path, aside)
+  } catch (error) {
+    if (isMissing(error)) return false
+    throw error
+  }
+  const latch = parseLatch(parsedOrNull(await readFile(aside, 'utf8')))
+  const isOurs = latch?.kind === 'kill' && latch.drill === drill
+  // A link does not replace what stands there.
+  if (!isOurs) await link(aside, path).catch(() => undefined)
+  await rm(aside, { force: true })
+  await syncDirectory(directory)
+  return isOurs
+}
+
+function parsedOrNull(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
 }
 
 /** Durable when it resolves. */
@@ -106,7 +143,7 @@ export async function clearLatches(stateDir: string, which: 'kill' | Line, accou
 export function describeLatch(latch: Latch): string {
   switch (latch.kind) {
     case 'kill':
-      return `kill switch set ${latch.since}: ${latch.reason}`
+      return `kill switch set ${latch.since}${latch.drill === null ? '' : ` by drill ${latch.drill}`}: ${latch.reason}`
     case 'credential':
       return `account ${latch.masked} (${latch.line}) latched ${latch.since}: ${latch.reason}`
     case 'unreadable':
@@ -148,7 +185,10 @@ function parseLatch(value: unknown): Latch | null {
   const fields = new Map<string, unknown>(Object.entries(value))
   const [kind, since, reason] = [fields.get('kind'), fields.get('since'), fields.get('reason')]
   if (typeof since !== 'string' || typeof reason !== 'string') return null
-  if (kind === 'kill') return { kind, since, reason }
+  if (kind === 'kill') {
+    const drill = fields.get('drill')
+    return { kind, since, reason, drill: typeof drill === 'string' ? drill : null }
+  }
   const [account, masked, line, errorId] = ['account', 'masked', 'line', 'errorId'].map((name) => fields.get(name))
   if (kind !== 'credential' || typeof account !== 'string' || typeof masked !== 'string') return null
   if (line !== 'primary' && line !== 'backup') return null
@@ -161,7 +201,8 @@ async function writeLatch(stateDir: string, file: string, latch: Latch): Promise
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 })
     const before = (await readdir(directory)).includes(file) ? await readLatch(directory, file) : null
-    if (before !== null && before.kind !== 'unreadable') return
+    const givesWay = before?.kind === 'kill' && before.drill !== null && latch.kind === 'kill' && latch.drill === null
+    if (before !== null && before.kind !== 'unreadable' && !givesWay) return
     const draft = await open(`${path}.${process.pid}.tmp`, 'w', 0o600)
     try {
       await draft.writeFile(`${JSON.stringify(latch)}\n`)
