@@ -1,145 +1,20 @@
 // One line from its bridge's first word to its ticks, and what it does when the front says no, says nothing, or goes away.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { FeedAdapter } from '#adapters/feeds/feed-adapter.ts'
-import { type LineEnvironment, LineSession } from '#daemon/line-session.ts'
-import type { WantedUp } from '#domain/standby.ts'
 import { ManualClock } from '../support/manual-clock.ts'
-import { ScriptedBridge } from '../support/scripted-bridge.ts'
+import { CONTRACTS, ScriptedLine, SECOND } from '../support/scripted-line.ts'
 
-const CONTRACTS = ['rb2601', 'rb2605', 'rb2610']
-const SECOND = 1_000
-
-class Rig {
-  readonly clock = new ManualClock()
-  readonly bridges: ScriptedBridge[] = []
-  readonly names: string[] = []
-  readonly ticks: number[] = []
-  readonly latches: string[] = []
-  readonly snapshotsExpected: number[] = []
-  readonly admitted: number[] = []
-  readonly stop = new AbortController()
-  loginWaitMs = 0
-  loginsGranted = 0
-  marketIsOpen = true
-  readonly session: LineSession
-  readonly running: Promise<void>
-
-  constructor({ wanted = 'streaming', batchSize = 500 }: { wanted?: WantedUp; batchSize?: number } = {}) {
-    const adapter: FeedAdapter = {
-      kind: 'sim',
-      account: '***001',
-      accountKey: 'broker/001',
-      front: 'scripted',
-      listing: 'bridge',
-      command: () => ({ program: 'none', args: [], env: {} }),
-      startPairs: () => ['line', 'primary'],
-      loginPairs: async () => ['user_id', '001'],
-    }
-    const env: LineEnvironment = {
-      clock: this.clock,
-      openBridge: (_command, sink) => {
-        const bridge = new ScriptedBridge(sink)
-        this.bridges.push(bridge)
-        return bridge
-      },
-      timeouts: {
-        helloMs: 10 * SECOND,
-        connectMs: 10 * SECOND,
-        loginMs: 15 * SECOND,
-        ackMs: 10 * SECOND,
-        silenceMs: 6 * SECOND,
-        catalogueMs: 120 * SECOND,
-      },
-      pacing: { batchSize, maxPerWindow: 0, windowMs: 500 },
-      pacer: {
-        admit: async (contracts) => {
-          this.admitted.push(contracts)
-        },
-      },
-      maxSubscribeAttempts: 4,
-      requestLogin: async () => {
-        if (this.loginWaitMs > 0) return this.loginWaitMs
-        this.loginsGranted++
-        return 0
-      },
-      isLatched: (account) => this.latches.includes(account),
-      latch: async (account) => {
-        this.latches.push(account)
-      },
-      slotOf: (symbol) => this.slot(symbol),
-      listed: (symbol) => this.session.book.list(this.slot(symbol)),
-      slotName: (slot) => ({ symbol: this.names[slot] ?? '', exchange: 'SHFE' }),
-      expectSnapshot: (slot) => this.snapshotsExpected.push(slot),
-      reading: () => undefined,
-      tick: (slot) => this.ticks.push(slot),
-      reached: () => undefined,
-      changed: () => undefined,
-      jitter: () => 0,
-      marketIsOpen: () => this.marketIsOpen,
-      log: () => undefined,
-    }
-    this.session = new LineSession('primary', adapter, wanted, env)
-    this.running = this.session.run(this.stop.signal)
-  }
-
-  slot(symbol: string): number {
-    const known = this.names.indexOf(symbol)
-    return known >= 0 ? known : this.names.push(symbol) - 1
-  }
-
-  /** The bridge in use. */
-  get bridge(): ScriptedBridge {
-    const bridge = this.bridges.at(-1)
-    if (bridge === undefined) throw new Error('no bridge was started')
-    return bridge
-  }
-
-  /** Lets time pass; a bridge that lives counts once a second. */
-  async pass(ms: number, { alive = true } = {}): Promise<void> {
-    for (let left = ms; left > 0; left -= SECOND) {
-      await this.clock.pass(Math.min(left, SECOND))
-      if (alive) this.bridges.at(-1)?.say('counters', { numbers: [0, 0, 0, 0] })
-    }
-    await this.clock.settle()
-  }
-
-  async upToConnected(contracts: readonly string[] = CONTRACTS): Promise<void> {
-    await this.clock.settle()
-    this.bridge.say('hello', { code: 1, texts: ['scripted', '1.0'] })
-    await this.clock.settle()
-    this.bridge.list(contracts)
-    await this.clock.settle()
-    this.bridge.say('connected')
-    await this.clock.settle()
-  }
-
-  async upToLoggedIn(contracts?: readonly string[]): Promise<void> {
-    await this.upToConnected(contracts)
-    this.bridge.say('loggedIn', { texts: ['', '20261119'] })
-    await this.clock.settle()
-  }
-
-  async upToStreaming(contracts?: readonly string[]): Promise<void> {
-    await this.upToLoggedIn(contracts)
-    this.bridge.answerSubscribe(0)
-    await this.clock.settle()
-  }
-
-  async dispose(): Promise<void> {
-    this.stop.abort()
-    await this.clock.pass(SECOND)
-    await this.running
-    expect(this.session.state).toBe('off')
-    expect(this.bridges.every(({ retired }) => retired)).toBe(true)
-    this.clock.dispose()
-  }
-}
-
-let rig: Rig
+let clock: ManualClock
+let rig: ScriptedLine
 beforeEach(() => {
-  rig = new Rig()
+  clock = new ManualClock()
+  rig = new ScriptedLine(clock)
 })
-afterEach(() => rig.dispose())
+afterEach(async () => {
+  await rig.end()
+  clock.dispose()
+  expect(rig.session.state).toBe('off')
+  expect(rig.bridges.every(({ retired }) => retired)).toBe(true)
+})
 
 describe('a line that comes up', () => {
   test('goes step by step: start, list, login, subscribe, stream', async () => {
@@ -170,8 +45,8 @@ describe('a line that comes up', () => {
   })
 
   test('asks in batches, each when it is admitted', async () => {
-    await rig.dispose()
-    rig = new Rig({ batchSize: 2 })
+    await rig.end()
+    rig = new ScriptedLine(clock, { batchSize: 2 })
     await rig.upToLoggedIn()
     expect(rig.bridge.last('subscribe')?.texts).toEqual(CONTRACTS.slice(0, 2))
     rig.bridge.answerSubscribe(0)
@@ -192,8 +67,8 @@ describe('a line that comes up', () => {
   })
 
   test('as a warm standby logs in and subscribes nothing until it is raised', async () => {
-    await rig.dispose()
-    rig = new Rig({ wanted: 'logged-in' })
+    await rig.end()
+    rig = new ScriptedLine(clock, { wanted: 'logged-in' })
     await rig.upToLoggedIn()
     expect(rig.session.state).toBe('logged-in')
     expect(rig.bridge.count('subscribe')).toBe(0)
@@ -206,8 +81,8 @@ describe('a line that comes up', () => {
   })
 
   test('as a cold standby starts no bridge until it is raised, and ends it when it is lowered', async () => {
-    await rig.dispose()
-    rig = new Rig({ wanted: 'off' })
+    await rig.end()
+    rig = new ScriptedLine(clock, { wanted: 'off' })
     await rig.pass(60 * SECOND)
     expect(rig.bridges).toEqual([])
     rig.session.want('streaming')
@@ -250,7 +125,7 @@ describe('a front that says no', () => {
     await rig.upToConnected()
     rig.bridge.say('loggedIn', { code: 3, texts: ['CTP:no such user', ''] })
     await rig.pass(600 * SECOND)
-    expect(rig.latches).toEqual(['broker/001'])
+    expect(rig.latches).toEqual(['broker/primary'])
     expect(rig.session.state).toBe('latched')
     expect(rig.loginsGranted).toBe(1)
     expect(rig.bridges).toHaveLength(1)
