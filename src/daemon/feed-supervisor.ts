@@ -103,7 +103,10 @@ export class FeedSupervisor {
   #open: OpenRecord | null = null
   #epochWrites: Promise<void> = Promise.resolve()
   readonly #redSinceMs: Record<Line, number | null> = { primary: null, backup: null }
-  readonly #secondChanceMs: Record<Line, number> = { primary: 0, backup: 0 }
+  readonly #secondChanceMs: Record<Line, number> = {
+    primary: Number.NEGATIVE_INFINITY,
+    backup: Number.NEGATIVE_INFINITY,
+  }
   #gapSpan = { sinceMs: 0, beforeMs: 0 }
 
   constructor(parts: SupervisorParts) {
