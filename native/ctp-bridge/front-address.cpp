@@ -31,7 +31,9 @@ bool isHostName(std::string_view text) {
   for (char c : text) {
     const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
     if (!letter && !isDigit(c) && c != '-' && c != '.' && c != '_') return false;
+    // A label begins and ends with a letter or a digit.
     if (!letter && !isDigit(c) && before == '.') return false;
+    if (c == '.' && (before == '-' || before == '_')) return false;
     letters = letters || letter || c == '-' || c == '_';
     before = c;
   }
