@@ -28,6 +28,7 @@ export class LatestTicks {
   readonly #chunks: Buffer[] = []
   /** Places of ticks longer than a place. */
   readonly #long = new Map<number, Buffer>()
+  /** By `symbol.exchange` and by symbol: ids are unique over all exchanges. */
   readonly #places = new Map<string, number>()
   #sorted: number[] | null = null
 
@@ -60,8 +61,9 @@ export class LatestTicks {
     return this.#sorted
   }
 
-  placeOf(vtSymbol: string): number | undefined {
-    return this.#places.get(vtSymbol)
+  /** @param name `symbol.exchange` or the symbol alone */
+  placeOf(name: string): number | undefined {
+    return this.#places.get(name)
   }
 
   tick(place: number): LatestTick | undefined {
@@ -85,6 +87,7 @@ export class LatestTicks {
     const place =
       this.#ticks.push({ symbol, exchange, vtSymbol, product: productOfInstrument(symbol), sequence: 0 }) - 1
     this.#places.set(vtSymbol, place)
+    this.#places.set(symbol, place)
     this.#sorted = null
     return place
   }
