@@ -218,7 +218,10 @@ describe('a front that says nothing', () => {
     const answered = (symbol: string) => (symbol === 'rb2605' ? null : 0)
     rig.bridge.answerSubscribe(0, answered)
     for (let round = 2; round <= 4; round++) {
-      while (rig.bridge.count('subscribe') < round) await rig.pass(SECOND)
+      while (rig.bridge.count('subscribe') < round) {
+        await rig.pass(SECOND)
+        expect(rig.session.state).toBe('subscribing')
+      }
       expect(rig.bridge.last('subscribe')?.texts).toEqual(['rb2605'])
       expect(rig.session.state).toBe('subscribing')
       rig.bridge.answerSubscribe(0, answered)
