@@ -28,6 +28,22 @@ export function grantLogin(budget: LoginBudget, account: string, nowMs: number, 
   return { granted: false, retryAtMs: (blocking ?? nowMs) + LOGIN_WINDOW_MS }
 }
 
+/** One budget of two that were kept apart: a login that both know of counts once. */
+export function mergeBudgets(a: LoginBudget, b: LoginBudget): LoginBudget {
+  const merged: Record<string, readonly number[]> = { ...a }
+  for (const [account, stamps] of Object.entries(b)) {
+    const all = [...(a[account] ?? [])]
+    const unmatched = [...all]
+    for (const stamp of stamps) {
+      const twin = unmatched.indexOf(stamp)
+      if (twin < 0) all.push(stamp)
+      else unmatched.splice(twin, 1)
+    }
+    merged[account] = all.sort((x, y) => x - y)
+  }
+  return merged
+}
+
 function prune(budget: LoginBudget, nowMs: number): LoginBudget {
   const kept = Object.entries(budget).map(([account, stamps]) => [account, withinWindow(stamps, nowMs)] as const)
   return Object.fromEntries(kept.filter(([, stamps]) => stamps.length > 0))

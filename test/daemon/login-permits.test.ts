@@ -50,6 +50,13 @@ describe('the login budget', () => {
     expect(await restarted.request('b/2')).toBe(0)
   })
 
+  test('is one for every process of the state directory, however they interleave', async () => {
+    const [daemon, command] = [await open(6), await open(6)]
+    const waits = await Promise.all(Array.from({ length: 10 }, (_, i) => (i % 2 ? daemon : command).request('b/1')))
+    expect(waits.filter((waitMs) => waitMs === 0)).toHaveLength(6)
+    expect(troubles).toEqual([])
+  })
+
   test('never names an account on disk', async () => {
     const permits = await open()
     await permits.request('b/1')

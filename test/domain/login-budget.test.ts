@@ -5,6 +5,7 @@ import {
   grantLogin,
   LOGIN_WINDOW_MS,
   type LoginBudget,
+  mergeBudgets,
   parseLoginBudget,
 } from '#domain/login-budget.ts'
 
@@ -113,5 +114,10 @@ describe('the login budget', () => {
 
   it.each([[null], [[]], ['text'], [{ a: 1 }], [{ a: ['x'] }], [{ a: [null] }]])('takes %j for no budget', (value) => {
     expect(parseLoginBudget(value)).toBeNull()
+  })
+
+  it('of two processes is one: a login that both know of counts once, equal instants of two logins twice', () => {
+    expect(mergeBudgets({ a: [1, 5, 5], b: [2] }, { a: [5, 7], c: [3] })).toEqual({ a: [1, 5, 5, 7], b: [2], c: [3] })
+    expect(mergeBudgets({ a: [5] }, { a: [5, 5] })).toEqual({ a: [5, 5] })
   })
 })

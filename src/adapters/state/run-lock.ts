@@ -8,8 +8,11 @@ import { readdir, readFile, readlink, realpath } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { Failure } from '#domain/failure.ts'
 
-/** `run`: a start-live-env command that changes things. `daemon`: the feed daemon itself. `audit`: one append to the audit log. */
-export type LockPurpose = 'run' | 'daemon' | 'audit'
+/**
+ * `run`: a start-live-env command that changes things. `daemon`: the feed daemon itself. `audit`: one append to the audit log. `logins`: one
+ * grant of the login budget. `catalogue`: a refresh of the contract list.
+ */
+export type LockPurpose = 'run' | 'daemon' | 'audit' | 'logins' | 'catalogue'
 
 export interface LockHolder {
   pid: number
