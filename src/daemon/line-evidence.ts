@@ -3,7 +3,7 @@
  * last minute's counts, the usual gap between ticks of an exchange, and since when an exchange is in its session state.
  */
 import { EXCHANGES } from '#domain/instrument.ts'
-import type { Line } from '#domain/line.ts'
+import type { Line, LineIndex } from '#domain/line.ts'
 import type { ExchangeEvidence, LineEvidence, SilenceEvidence } from '#domain/liveness.ts'
 import type { MarketCalendar, SessionState } from '#domain/session-calendar.ts'
 import type { LineSession } from './line-session.ts'
@@ -11,8 +11,10 @@ import type { LineTicks, Silence, TickPath } from './tick-path.ts'
 
 /** A minute in seconds, plus the second that is being counted. */
 const SAMPLES = 61
-/** Weight of the newest second in the usual tick rate: about half of it comes from the last 40 s. */
+/** Weight of the newest second with ticks in the usual tick rate: about half of it comes from the last 40 of them. */
 const RATE_WEIGHT = 1 / 60
+/** Seconds with ticks from which a rate is taken for usual: the first ones of a quiet exchange may come in a heap. */
+const RATE_SAMPLES_MIN = 20
 /** A percentile of fewer delays says nothing: the first ticks after a login come in a heap. */
 const DELAYS_MIN = 1_000
 
@@ -20,8 +22,12 @@ interface ExchangeMemory {
   state: SessionState
   stateSinceMs: number
   ticksBefore: number
-  /** Ticks per second of the exchange while open, both lines' best; 0 while unknown. */
+  /** Ticks per second of the exchange while open, both lines' best. */
   rate: number
+  /** Seconds with ticks that the rate was learnt from. */
+  rateSamples: number
+  /** Since the last second with ticks, while open. */
+  silentSeconds: number
 }
 
 export class EvidenceKeeper {
@@ -51,6 +57,8 @@ export class EvidenceKeeper {
       stateSinceMs: parts.nowMs,
       ticksBefore: 0,
       rate: 0,
+      rateSamples: 0,
+      silentSeconds: 0,
     }))
   }
 
@@ -62,17 +70,24 @@ export class EvidenceKeeper {
       if (memory === undefined || memory.state === state) return
       memory.state = state
       memory.stateSinceMs = nowMs
+      memory.silentSeconds = 0
       // What was owed before a break is not owed after it.
       for (const line of this.#path.lines) line.exchanges[i]?.reset()
       if (state === 'open') for (const line of this.#path.lines) line.market.reset()
     })
     for (const session of Object.values(this.#sessions)) {
       if (session === null) continue
-      const isStreaming = session.state === 'streaming'
-      if (!isStreaming) this.#streamingSinceMs[session.index] = null
-      else this.#streamingSinceMs[session.index] ??= nowMs
+      if (session.state !== 'streaming') this.#streamingSinceMs[session.index] = null
+      else if (this.#streamingSinceMs[session.index] === null) this.#beginStreaming(session.index, nowMs)
     }
     if (nowMs - this.#sampledAtMs >= 1_000) this.#takeSample(nowMs)
+  }
+
+  /** A line owes nothing from before it was up: while it was down or stood by, the other one's ticks were no evidence against it. */
+  #beginStreaming(index: LineIndex, nowMs: number): void {
+    this.#streamingSinceMs[index] = nowMs
+    const { market, exchanges } = this.#path.lines[index]
+    for (const silence of [market, ...exchanges]) silence.excuse()
   }
 
   /** How long any exchange has been in continuous trading; 0 when none is. */
@@ -106,12 +121,11 @@ export class EvidenceKeeper {
   #exchangeEvidence(exchange: string, i: number, mine: LineTicks, other: LineTicks, nowMs: number): ExchangeEvidence {
     const memory = this.#exchanges[i]
     const [silence, otherSilence] = [mine.exchanges[i], other.exchanges[i]]
-    const rate = memory?.rate ?? 0
     return {
       exchange,
       sessionState: memory?.state ?? 'closed',
       inStateForMs: nowMs - (memory?.stateSinceMs ?? nowMs),
-      expectedGapMs: rate > 0 ? 1_000 / rate : null,
+      expectedGapMs: memory !== undefined && memory.rateSamples >= RATE_SAMPLES_MIN ? 1_000 / memory.rate : null,
       ...(silence !== undefined && otherSilence !== undefined
         ? silenceEvidence(silence, otherSilence)
         : { thisLastTickMs: null, otherLastTickMs: null, unanswered: null }),
@@ -133,10 +147,16 @@ export class EvidenceKeeper {
       const ticks = Math.max(...this.#path.lines.map((line) => line.exchangeTicks[i] ?? 0))
       const rate = Math.max(0, ticks - memory.ticksBefore) / seconds
       memory.ticksBefore = ticks
-      // Silence teaches nothing about the usual rate: it is what the rate is to be compared with.
-      if (memory.state === 'open' && rate > 0) {
-        memory.rate = memory.rate === 0 ? rate : memory.rate + RATE_WEIGHT * (rate - memory.rate)
+      if (memory.state !== 'open') return
+      if (rate === 0) {
+        memory.silentSeconds += seconds
+        return
       }
+      // Silence counts once it is over and as a single sample: it is what the usual rate is to be compared with.
+      const sample = (rate * seconds) / (memory.silentSeconds + seconds)
+      memory.silentSeconds = 0
+      memory.rateSamples++
+      memory.rate += Math.max(RATE_WEIGHT, 1 / memory.rateSamples) * (sample - memory.rate)
     })
   }
 }

@@ -49,6 +49,11 @@ export class Silence {
     this.lastTickMs = 0
     this.unanswered = 0
   }
+
+  /** What the other line brought so far was not to be had here. */
+  excuse(): void {
+    this.unanswered = 0
+  }
 }
 
 /** Everything counted about one line. Hot counters are plain fields and typed arrays, rendered when somebody asks. */
