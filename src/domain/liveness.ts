@@ -22,6 +22,7 @@ export type PulseReason =
   // yellow
   | 'off-hours'
   | 'subscribing'
+  | 'awaiting-first-tick'
   | 'silent-alone'
   | 'mute-suspected'
   | 'coverage-low-on-both'
@@ -54,6 +55,7 @@ export const FAULT_OF_REASON = {
   'standing-by': 'none',
   'off-hours': 'rising',
   subscribing: 'rising',
+  'awaiting-first-tick': 'rising',
   'silent-alone': 'doubt',
   'mute-suspected': 'doubt',
   'coverage-low-on-both': 'doubt',
@@ -84,6 +86,7 @@ export const PULSE_SENTENCES: Record<PulseReason, string> = {
   'standing-by': 'The line stands by as configured and can be raised.',
   'off-hours': 'The line is down while the market is closed.',
   subscribing: 'The line is logged in and still subscribing.',
+  'awaiting-first-tick': 'The line is up and brought no tick yet, though ticks are due.',
   'silent-alone': 'The line is silent longer than the market explains, and no other line can confirm it.',
   'mute-suspected': 'The line is silent longer than usual while the other line brought a few ticks.',
   'coverage-low-on-both': 'Both lines carry fewer contracts than they should.',
@@ -266,7 +269,7 @@ function upReason(evidence: LineEvidence, policy: LivenessPolicy, nowMs: number)
   if (rising && nowMs - evidence.stateSinceMs <= policy.risingMs) return 'subscribing'
 
   const silence = silenceReason(evidence, policy, nowMs)
-  if (FAULT_OF_REASON[silence] === 'dead') return silence
+  if (FAULT_OF_REASON[silence] === 'dead' || FAULT_OF_REASON[silence] === 'rising') return silence
   if (rising || (own !== null && !covered)) {
     const otherIsLow = evidence.otherStreamingSinceMs !== null && other !== null && other < policy.coverageThreshold
     return otherIsLow ? 'coverage-low-on-both' : 'coverage-low'
@@ -287,6 +290,7 @@ type SilenceReason =
   | 'market-quiet'
   | 'too-quiet-to-judge'
   | 'exchange-silent-on-both'
+  | 'awaiting-first-tick'
   | 'silent-alone'
   | 'mute-suspected'
   | 'exchange-mute'
@@ -309,13 +313,41 @@ function silenceReason(evidence: LineEvidence, policy: LivenessPolicy, nowMs: nu
   const silences = open.map((each) => measureSilence(each, upForMs, policy, nowMs))
   const liquid = silences.filter((silence) => silence.isLiquid)
   if (liquid.length >= 2 && liquid.every(({ bothMs }) => bothMs >= policy.marketSilentMs)) return 'market-silent'
+  if (isAwaitingFirstTick(evidence, open, policy, nowMs)) return 'awaiting-first-tick'
 
   const late = liquid.filter(({ isBeyondGap }) => isBeyondGap)
   if (late.length > 0 && !witnessed) return 'silent-alone'
   if (late.some(({ isShared }) => !isShared)) return 'mute-suspected'
   if (late.length > 0) return 'exchange-silent-on-both'
+  if (liquid.length === 0 && nothingEverTicked(evidence, open, policy, nowMs)) return 'silent-alone'
   const quietMs = sinceMs(evidence.market.thisLastTickMs, nowMs)
   return liquid.length === 0 && quietMs >= policy.aloneDoubtMs ? 'too-quiet-to-judge' : 'ticking'
+}
+
+/** A line that came up while a liquid exchange traded proves itself by its first tick: until then nothing tells it from a dead one. */
+function isAwaitingFirstTick(
+  { streamingSinceMs, market }: LineEvidence,
+  open: readonly ExchangeEvidence[],
+  policy: LivenessPolicy,
+  nowMs: number,
+): boolean {
+  if (streamingSinceMs === null || (market.thisLastTickMs ?? 0) >= streamingSinceMs) return false
+  const upForMs = nowMs - streamingSinceMs
+  const isDue = ({ expectedGapMs, inStateForMs }: ExchangeEvidence) =>
+    expectedGapMs !== null && expectedGapMs <= policy.liquidGapMs && inStateForMs > upForMs
+  return upForMs < policy.marketSilentMs && open.some(isDue)
+}
+
+/** Open for long, and neither line ever brought a tick to learn a rate from: no proof of anything, least of all that all is well. */
+function nothingEverTicked(
+  { streamingSinceMs, market }: LineEvidence,
+  open: readonly ExchangeEvidence[],
+  policy: LivenessPolicy,
+  nowMs: number,
+): boolean {
+  if (streamingSinceMs === null || market.thisLastTickMs !== null || market.otherLastTickMs !== null) return false
+  const owedForMs = Math.min(nowMs - streamingSinceMs, Math.max(...open.map(({ inStateForMs }) => inStateForMs)))
+  return owedForMs >= policy.marketSilentMs && open.every(({ expectedGapMs }) => expectedGapMs === null)
 }
 
 function isMute(silence: SilenceEvidence, openForMs: number, policy: LivenessPolicy, nowMs: number): boolean {
