@@ -95,6 +95,8 @@ const NOTES_MAX = 100_000
 const RETIRE_GRACE_MS = 300
 /** Ids of this many contracts fit into one frame, however long they are. */
 const UNSUBSCRIBE_BATCH = 500
+/** A trading login as old as this is taken for seen by a market-data front that verifies, so that a storm of drops makes few of them. */
+const TRADING_LOGIN_REUSED_MS = 60 * 60_000
 /** A front that accepts does so within this time, or later by its own doing. */
 const PROMPT_MS = 500
 
@@ -145,6 +147,8 @@ export class LineSession {
   /** Sessions in a row that the front cut while contracts were being asked for. */
   #dropsWhileSubscribing = 0
   readonly #notReady = new Set<number>()
+  /** CLOCK_MONOTONIC of the last trading login that the market-data front has not disowned. */
+  #tradingLoginMs = Number.NEGATIVE_INFINITY
   #wakeSubscriber: (() => void) | null = null
 
   constructor(line: Line, adapter: FeedAdapter, wanted: WantedUp, env: LineEnvironment) {
@@ -334,7 +338,7 @@ export class LineSession {
         if (answer.item.type === 'recycle') return answer.item.failure
       }
       const failure = await this.#loginAndStream(bridge, reconnects, signal)
-      if (failure === 'disconnected') {
+      if (failure === 'disconnected' || failure === 'log-in-again') {
         reconnects = attemptNumber(reconnects, this.#heldMs)
         continue
       }
@@ -356,8 +360,10 @@ export class LineSession {
     bridge: Bridge,
     reconnects: number,
     signal: AbortSignal,
-  ): Promise<LineFailure | 'disconnected' | null> {
-    const permitted = await this.#awaitLoginPermit(reconnects, signal)
+  ): Promise<LineFailure | 'disconnected' | 'log-in-again' | null> {
+    const before = await this.#logInToTradeFirst(reconnects, signal)
+    if (before !== 'made' && before !== 'reused') return before
+    const permitted = await this.#awaitLoginPermit(before === 'made' ? 0 : reconnects, signal)
     if (permitted !== 'granted') return permitted
 
     this.#become('logging-in', 'logging in')
@@ -396,8 +402,15 @@ export class LineSession {
       this.loginOutcomes.refused++
       this.loginFailures++
       const text = vendorText(texts[0])
+      const kind = kindOfLoginError('market-data', code, text)
+      if (kind === 'trading-login-required' && before === 'reused' && this.adapter.tradingLogin) {
+        // The front's day may have turned since; refused right after a fresh one, the account is latched.
+        this.#env.log('warn', `${this.line}: the front knows no trading login any more; making a new one`)
+        this.#tradingLoginMs = Number.NEGATIVE_INFINITY
+        return 'log-in-again'
+      }
       return {
-        kind: kindOfLoginError('market-data', code, text),
+        kind,
         message: `the front refused the login: error ${code} ${text}`.trimEnd(),
       }
     }
@@ -407,6 +420,46 @@ export class LineSession {
     this.loggedIn = true
     this.tradingDay = vendorText(texts[1])
     return this.#stream(bridge, signal)
+  }
+
+  /** The trading login that the adapter wants before a market-data login, within the budget; whatever happens to the line meanwhile ends it. */
+  async #logInToTradeFirst(
+    reconnects: number,
+    signal: AbortSignal,
+  ): Promise<'made' | 'reused' | LineFailure | 'disconnected' | null> {
+    const { tradingLogin } = this.adapter
+    const { clock } = this.#env
+    if (!tradingLogin || clock.monotonicMs() - this.#tradingLoginMs < TRADING_LOGIN_REUSED_MS) return 'reused'
+    const permitted = await this.#awaitLoginPermit(reconnects, signal)
+    if (permitted !== 'granted') return permitted
+
+    this.#become('logging-in', 'logging in to the trading front first')
+    this.loginOutcomes.granted++
+    const settled = new AbortController()
+    const givenUp = new AbortController()
+    const interruption = this.#inbox
+      .take(['disconnected', 'ended', 'recycle'], { signal: AbortSignal.any([signal, settled.signal]) })
+      .finally(() => givenUp.abort())
+    const outcome = await tradingLogin(AbortSignal.any([signal, givenUp.signal])).catch((error: unknown) => {
+      if (givenUp.signal.aborted || signal.aborted) return null
+      throw error
+    })
+    settled.abort()
+    const interrupted = await interruption
+    if (interrupted.kind === 'taken') {
+      const { item } = interrupted
+      if (item.type === 'disconnected') return 'disconnected'
+      return item.type === 'ended' ? failureOfEnd(item.end) : item.failure
+    }
+    if (outcome === null) return null
+    if (outcome.ok) {
+      this.loginOutcomes.accepted++
+      this.#tradingLoginMs = clock.monotonicMs()
+      return 'made'
+    }
+    this.loginOutcomes[outcome.kind === 'login-timeout' ? 'timed-out' : 'refused']++
+    this.loginFailures++
+    return { kind: outcome.kind, message: outcome.message }
   }
 
   /** Waits for the retry table (after a reconnect) and for the login budget; a disconnect meanwhile ends the wait. */
@@ -421,6 +474,8 @@ export class LineSession {
     for (;;) {
       const waitMs = readyAtMs - clock.monotonicMs()
       if (waitMs <= 0) {
+        // Another line, or an operator's command, may have met the refusal of a shared account meanwhile.
+        if (this.#env.isLatched(this.adapter.accountKey)) return null
         const budgetMs = await this.#env.requestLogin(this.adapter.accountKey)
         if (budgetMs === 0) return 'granted'
         this.#become('waiting', `login budget is used up; next login in ${Math.ceil(budgetMs / 1000)} s`)

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ctpFeedAdapter } from '#adapters/feeds/ctp/ctp-feed-adapter.ts'
+import { tradingLogin } from '#adapters/feeds/ctp/trading-session.ts'
 import type { FeedAdapter } from '#adapters/feeds/feed-adapter.ts'
 import { RecordedInstruments, readRecording } from '#adapters/feeds/replay/recording.ts'
 import { replayFeedAdapter } from '#adapters/feeds/replay/replay-feed-adapter.ts'
@@ -17,6 +18,7 @@ import { Failure } from '#domain/failure.ts'
 import { maskAccount } from '#domain/secret-ref.ts'
 import { alwaysOpenCalendar, createMarketCalendar, type MarketCalendar } from '#domain/session-calendar.ts'
 import { type MarketClock, RecordingClock, shiftedMarketClock, wallMarketClock } from './market-clock.ts'
+import { accountOf, tradingSessionOf } from './trading-session.ts'
 
 export interface OpenFeed {
   adapters: { primary: FeedAdapter; backup: FeedAdapter | null }
@@ -32,19 +34,26 @@ export interface OpenFeed {
  */
 export async function openFeed(
   config: Config,
-  options: { packageDir: string; clock: Clock; env: Environment },
+  options: {
+    packageDir: string
+    clock: Clock
+    env: Environment
+    log(level: 'debug', message: string, details: Record<string, unknown>): void
+  },
 ): Promise<OpenFeed> {
   const { clock, packageDir, env } = options
   const scenario = await readScenario(config.sim.scenarioFile)
   const common = (line: LineConfig, marketClock: MarketClock, scenarioStartMs: number): EmbeddedBridgeOptions => ({
     script: join(packageDir, 'dist', `${config.feed.adapter}-bridge.js`),
     line: line.line,
-    account: { masked: maskAccount(line.userId), key: `${line.brokerId}/${line.userId}`, userId: line.userId },
+    account: { masked: maskAccount(line.userId), key: accountOf(line), userId: line.userId },
     scenario,
     marketClock: () => marketClock.reading(),
     scenarioStartMs,
     calendarDir: config.calendar.dir,
   })
+  const logOf = (line: LineConfig) => (text: string) =>
+    options.log('debug', `${line.line} trading session: ${text}`, { component: line.line })
   const both = (adapterOf: (line: LineConfig) => FeedAdapter) => ({
     primary: adapterOf(config.feed.primary),
     backup: config.feed.backup === null ? null : adapterOf(config.feed.backup),
@@ -85,7 +94,7 @@ export async function openFeed(
             line: line.line,
             account: {
               masked: maskAccount(line.userId),
-              key: `${line.brokerId}/${line.userId}`,
+              key: accountOf(line),
               brokerId: line.brokerId,
               userId: line.userId,
             },
@@ -96,6 +105,9 @@ export async function openFeed(
             productionMode: config.feed.productionMode,
             environment: env,
             password: async (signal) => (await resolveSecret(line.password, { env }, signal)).text,
+            tradingLogin: config.feed.tdLoginFirst
+              ? (signal) => tradingLogin(tradingSessionOf(config, line, { env, clock, log: logOf(line) }), signal)
+              : null,
           }),
         ),
         calendar: shippedCalendar(config.calendar.dir),

@@ -231,3 +231,7 @@ export const FEED_ERROR_TEXTS: Record<FeedErrorKind, { message: string; remedy: 
     remedy: 'Rebuild the bridge from the same version as the supervisor.',
   },
 }
+
+export function isFeedErrorKind(kind: string): kind is FeedErrorKind {
+  return Object.hasOwn(FEED_ERROR_TEXTS, kind)
+}

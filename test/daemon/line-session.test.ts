@@ -1,5 +1,6 @@
 // One line from its bridge's first word to its ticks, and what it does when the front says no, says nothing, or goes away.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { TradingLogin } from '#adapters/feeds/feed-adapter.ts'
 import { ManualClock } from '../support/manual-clock.ts'
 import { CONTRACTS, ScriptedLine, SECOND } from '../support/scripted-line.ts'
 
@@ -325,4 +326,114 @@ describe('a list that changes while the line streams', () => {
     await rig.clock.settle()
     expect(rig.session).toMatchObject({ state: 'streaming', detail: 'subscribed 3 of 3' })
   })
+})
+
+describe('a front whose market data wants a trading login first', () => {
+  const made: AbortSignal[] = []
+  let outcome: TradingLogin = { ok: true }
+  /** Lets a test look at the time while the login is under way. */
+  let underWay: Promise<void> | null = null
+
+  beforeEach(async () => {
+    await rig.end()
+    made.length = 0
+    outcome = { ok: true }
+    underWay = null
+    rig = new ScriptedLine(clock, {
+      tradingLogin: async (signal) => {
+        made.push(signal)
+        await underWay
+        signal.throwIfAborted()
+        return outcome
+      },
+    })
+  })
+
+  test('gets one, and then the login: two of the budget', async () => {
+    await rig.upToStreaming()
+    expect(made).toHaveLength(1)
+    expect(rig.loginsGranted).toBe(2)
+    expect(rig.session).toMatchObject({ state: 'streaming', loginOutcomes: { granted: 2, accepted: 2 } })
+  })
+
+  test('gets no other one for a storm of drops, and another one after an hour', async () => {
+    await rig.upToStreaming()
+    for (let drop = 0; drop < 4; drop++) {
+      rig.bridge.say('disconnected', { code: 0x1001 })
+      rig.bridge.say('connected')
+      await rig.pass(10 * SECOND)
+      rig.bridge.say('loggedIn', { texts: ['', '20261119'] })
+      await rig.clock.settle()
+      rig.bridge.answerSubscribe(0)
+      await rig.clock.settle()
+    }
+    expect(made).toHaveLength(1)
+    expect(rig.session.state).toBe('streaming')
+    await rig.pass(3_700 * SECOND)
+    rig.bridge.say('disconnected', { code: 0x1001 })
+    rig.bridge.say('connected')
+    await rig.pass(10 * SECOND)
+    expect(made).toHaveLength(2)
+  })
+
+  test('that has forgotten an older one gets a new one; refused right after it, the account is latched', async () => {
+    await rig.upToStreaming()
+    rig.bridge.say('disconnected', { code: 0x1001 })
+    rig.bridge.say('connected')
+    await rig.pass(2 * SECOND)
+    const logins = rig.bridge.count('login')
+    rig.bridge.say('loggedIn', { code: 3, texts: ['CTP:illegal login', ''] })
+    await rig.pass(5 * SECOND)
+    expect(rig.latches).toEqual([])
+    expect(made).toHaveLength(2)
+    expect(rig.bridge.count('login')).toBe(logins + 1)
+    rig.bridge.say('loggedIn', { code: 3, texts: ['CTP:illegal login', ''] })
+    await rig.pass(600 * SECOND)
+    expect(rig.latches).toEqual(['broker/primary'])
+    expect(made).toHaveLength(2)
+  })
+
+  test('that refuses it latches the account before any market-data login', async () => {
+    outcome = { ok: false, kind: 'credentials-rejected', message: 'error 3' }
+    await rig.upToConnected()
+    await rig.pass(600 * SECOND)
+    expect(rig.latches).toEqual(['broker/primary'])
+    expect(rig.session).toMatchObject({ state: 'latched', loginOutcomes: { granted: 1, refused: 1 } })
+    expect(made).toHaveLength(1)
+    expect(rig.bridges.every((bridge) => bridge.count('login') === 0)).toBe(true)
+  })
+
+  test('that is not ready for it is asked again later', async () => {
+    outcome = { ok: false, kind: 'front-not-ready', message: 'error 7' }
+    await rig.upToConnected()
+    await rig.pass(20 * SECOND)
+    expect(rig.session.state).toBe('waiting')
+    expect(made).toHaveLength(1)
+  })
+
+  test('that goes away meanwhile ends it', async () => {
+    let goOn = () => {}
+    underWay = new Promise((resolve) => {
+      goOn = resolve
+    })
+    await rig.upToConnected()
+    expect(made.map(({ aborted }) => aborted)).toEqual([false])
+    rig.bridge.say('disconnected', { code: 0x1001 })
+    await rig.clock.settle()
+    expect(made.map(({ aborted }) => aborted)).toEqual([true])
+    goOn()
+    await rig.clock.settle()
+    expect(rig.bridge.count('login')).toBe(0)
+    expect(rig.session.state).toBe('connecting')
+  })
+})
+
+test('a latch that came from elsewhere holds at the next login, although the bridge lives', async () => {
+  await rig.upToStreaming()
+  rig.latches.push('broker/primary')
+  rig.bridge.say('disconnected', { code: 0x1001 })
+  rig.bridge.say('connected')
+  await rig.pass(60 * SECOND)
+  expect(rig.session.state).toBe('latched')
+  expect(rig.loginsGranted).toBe(1)
 })

@@ -18,6 +18,7 @@ interface ScriptedLineOptions {
   tick?(slot: number, views: TickViews, at: number): void
   reached?(reachedMs: number, nextMs: number): void
   reading?(nowMs: number): void
+  tradingLogin?: FeedAdapter['tradingLogin']
   /** Slots by symbol, shared by the lines of one market. */
   names?: string[]
 }
@@ -50,6 +51,7 @@ export class ScriptedLine {
       command: () => ({ program: 'none', args: [], env: {} }),
       startPairs: () => ['line', line],
       loginPairs: async () => ['user_id', '001'],
+      tradingLogin: options.tradingLogin ?? null,
     }
     const env: LineEnvironment = {
       clock: this.clock,

@@ -2,7 +2,10 @@
  * What the daemon must know to hold a line over a particular kind of feed: which bridge to start, what to tell it, and who lists the
  * contracts. Everything else is the bridge protocol, the same for all of them.
  */
+import type { FeedErrorKind } from '#domain/feed-error.ts'
 import type { BridgeCommand } from './bridge-process.ts'
+
+export type TradingLogin = { ok: true } | { ok: false; kind: FeedErrorKind; message: string }
 
 export interface FeedAdapter {
   readonly kind: 'sim' | 'replay' | 'ctp'
@@ -21,4 +24,9 @@ export interface FeedAdapter {
    * @throws Failure when a secret can't be resolved
    */
   loginPairs(signal: AbortSignal): Promise<string[]>
+  /**
+   * One login to the trading front, in a process of its own that is gone when it resolves; for fronts whose market data wants to have
+   * seen one today. Absent where none is wanted. Rejects with the signal's reason when aborted.
+   */
+  readonly tradingLogin?: ((signal: AbortSignal) => Promise<TradingLogin>) | null
 }

@@ -1,7 +1,7 @@
 /** The real feed: one CTP front group, held by a bridge process around the vendor's library. Contracts come from a catalogue file. */
 import type { Line } from '#domain/line.ts'
 import type { HiddenText } from '#domain/secret-ref.ts'
-import type { FeedAdapter } from '../feed-adapter.ts'
+import type { FeedAdapter, TradingLogin } from '../feed-adapter.ts'
 import { flowDirectory } from './flow-directory.ts'
 import { ctpStartPairs, vendorEnvironment } from './start-options.ts'
 
@@ -17,6 +17,8 @@ export interface CtpFeedOptions {
   environment: Readonly<Record<string, string | undefined>>
   /** Resolves the password just before a login. @throws Failure when it can't be resolved */
   password(signal: AbortSignal): Promise<HiddenText>
+  /** Absent where market data asks for no trading login first. */
+  tradingLogin?: ((signal: AbortSignal) => Promise<TradingLogin>) | null
 }
 
 export function ctpFeedAdapter(options: CtpFeedOptions): FeedAdapter {
@@ -36,6 +38,7 @@ export function ctpFeedAdapter(options: CtpFeedOptions): FeedAdapter {
         library: options.sdkLibDir,
         productionMode: options.productionMode,
       }),
+    tradingLogin: options.tradingLogin ?? null,
     async loginPairs(signal) {
       const password = await options.password(signal)
       return [...['broker', account.brokerId], ...['user', account.userId], ...['password', password.reveal()]]

@@ -8,10 +8,11 @@
  */
 import { type Clock, sleep } from '#clock.ts'
 import { Failure } from '#domain/failure.ts'
-import { FEED_ERROR_TEXTS, type FeedErrorKind, kindOfLoginError } from '#domain/feed-error.ts'
+import { FEED_ERROR_TEXTS, type FeedErrorKind, isFeedErrorKind, kindOfLoginError } from '#domain/feed-error.ts'
 import { nextAttempt } from '#domain/retry.ts'
 import type { HiddenText } from '#domain/secret-ref.ts'
 import { type BridgeCommand, type BridgeEnd, BridgeProcess } from '../bridge-process.ts'
+import type { TradingLogin } from '../feed-adapter.ts'
 import { type Message, vendorText } from '../wire.ts'
 import { kindOfBridgeExit } from './bridge-exit.ts'
 import { type CtpStart, ctpStartPairs } from './start-options.ts'
@@ -95,6 +96,18 @@ export async function fetchCatalogue(options: TradingSessionOptions, signal: Abo
 /** Logs in and leaves: what a market-data front with login verification wants to have seen today. Rejects as fetchCatalogue does. */
 export async function logInOnce(options: TradingSessionOptions, signal: AbortSignal): Promise<{ tradingDay: string }> {
   return withSession(options, signal, async (session) => ({ tradingDay: await session.logIn() }))
+}
+
+/** The same with what can go wrong as a value. Rejects with the signal's reason when aborted. */
+export async function tradingLogin(options: TradingSessionOptions, signal: AbortSignal): Promise<TradingLogin> {
+  try {
+    await logInOnce(options, signal)
+    return { ok: true }
+  } catch (error) {
+    signal.throwIfAborted()
+    if (!(error instanceof Failure) || !isFeedErrorKind(error.kind)) throw error
+    return { ok: false, kind: error.kind, message: error.message }
+  }
 }
 
 async function withSession<T>(
