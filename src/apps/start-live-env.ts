@@ -13,6 +13,7 @@ import { EXIT } from './exit-codes.ts'
 import { loadAppConfig, packageDir } from './load-app-config.ts'
 import { pushRun } from './push-run.ts'
 import { outputFormOf, parseCommandLine } from './shared-options.ts'
+import { auditRun } from './start-live-env/audit-run.ts'
 import { MODES } from './start-live-env/modes.ts'
 import { environmentCommand, type RunOptions, runOptionsOf } from './start-live-env/options.ts'
 import { EndRun, endOf, lineFacts, type ModeEnd, type Run, StepLog } from './start-live-env/run.ts'
@@ -48,7 +49,12 @@ async function runMode(options: RunOptions, env: NodeJS.ProcessEnv, clock: Clock
     tell(terminal, { options, end, run, profile, warnings, started, clock })
   if (!parsed.ok) {
     const end = { outcome: 'invalid-configuration', exitCode: EXIT.configuration, problems: parsed.problems }
-    return told(end, null, parsed.profile, parsed.warnings.map(sentenceOf))
+    const unread = parsed.warnings.map(sentenceOf)
+    const { profile } = parsed
+    unread.push(
+      ...(await auditRun({ options, config: null, profile, env, clock, end, startedMs: started.monotonicMs })),
+    )
+    return told(end, null, profile, unread)
   }
   const { config } = parsed
   const warnings = parsed.warnings.map(sentenceOf)
@@ -68,6 +74,8 @@ async function runMode(options: RunOptions, env: NodeJS.ProcessEnv, clock: Clock
   interrupt.dispose()
   log?.logger.info({ outcome: end.outcome, exit_code: end.exitCode, problems: end.problems }, `${options.mode} ended`)
   if (run !== null && MODES[options.mode].changes) await pushMetrics(run, end, started.monotonicMs)
+  const { profile } = config
+  warnings.push(...(await auditRun({ options, config, profile, env, clock, end, startedMs: started.monotonicMs })))
   log?.close()
   return told(end, run, config.profile, warnings)
 }

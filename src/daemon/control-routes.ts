@@ -75,7 +75,8 @@ function parseHealthQuestion(query: URLSearchParams) {
   }
 }
 
-function subscriptions(parts: RouteParts) {
+/** Every listed contract, where it stands on each line, and when it last ticked. */
+export function subscriptions(parts: StatusParts) {
   const nowMs = parts.clock.monotonicMs()
   const wallMs = parts.clock.wallMs()
   const rows = []
@@ -123,7 +124,7 @@ function ticks(parts: RouteParts, pattern: string): ControlAnswer {
   }
 }
 
-interface SubscribeOrder {
+export interface SubscribeOrder {
   symbols: readonly string[] | null
   line: Line | null
   only: 'missing' | 'stalled' | null
@@ -145,7 +146,7 @@ function parseSubscribeOrder(body: unknown): SubscribeOrder {
   return { symbols: isList ? symbols : null, line: lineField(body), only }
 }
 
-function subscribe(parts: RouteParts, order: SubscribeOrder) {
+export function subscribe(parts: StatusParts & Pick<RouteParts, 'audit'>, order: SubscribeOrder) {
   const sessions = linesOf(parts.sessions).filter(({ line }) => order.line === null || order.line === line)
   const rejected: { symbol: string; reason: string }[] = []
   const accepted = new Set<number>()
@@ -177,7 +178,7 @@ function subscribe(parts: RouteParts, order: SubscribeOrder) {
   }
 }
 
-function stalledSlots(parts: RouteParts): number[] {
+function stalledSlots(parts: StatusParts): number[] {
   const { stalled_contracts } = healthReport(parts, { mode: 'dry-run', thresholds: {} })
   return stalled_contracts.flatMap(({ symbol }) => parts.table.slotOf(symbol) ?? [])
 }
@@ -228,7 +229,7 @@ async function changeServingLine(parts: RouteParts, order: ServingOrder) {
   const { supervisor, clock } = parts
   const takenAtMs = clock.monotonicMs()
   const { command, reason, drill, givenAtMs } = order
-  if (command === 'kill') await parts.latchKill(reason, drill)
+  const notLatched = command === 'kill' ? await failureOf(parts.latchKill(reason, drill)) : null
   const step = supervisor.round(commandOf(order, supervisor.serving, supervisor.state.home), {
     keepsHome: drill !== null,
     givenAtMs,
@@ -243,6 +244,8 @@ async function changeServingLine(parts: RouteParts, order: ServingOrder) {
     epoch: supervisor.epoch,
     ...(notKept !== null && { not_kept: notKept }),
   })
+  // The lines are cut all the same: a full disk is no reason to keep a feed that must stop.
+  if (notLatched !== null) throw notLatched
   if (REFUSING.has(step.reason)) {
     throw new Failure(
       step.reason,
@@ -260,6 +263,13 @@ async function changeServingLine(parts: RouteParts, order: ServingOrder) {
     detail: FAILOVER_SENTENCES[step.reason],
     warning: notKept,
   }
+}
+
+async function failureOf(work: Promise<void>): Promise<unknown> {
+  return work.then(
+    () => null,
+    (error: unknown) => error,
+  )
 }
 
 async function keepAutomation(parts: RouteParts, { command, reason }: ServingOrder): Promise<string | null> {

@@ -4,7 +4,7 @@
  */
 import { Failure, type Problem } from '#domain/failure.ts'
 import type { Line } from '#domain/line.ts'
-import type { FailoverRecord, FeedStatus } from '#domain/status.ts'
+import type { FeedStatus } from '#domain/status.ts'
 import { type ExchangeFailure, exchange, type HttpRequest } from './http-exchange.ts'
 import {
   parseFailover,
@@ -13,6 +13,7 @@ import {
   parseStatus,
   parseSubscribed,
   parseSubscriptions,
+  type ServingLineOutcome,
   type SubscribeOutcome,
   type SubscriptionList,
   type TransmittedHealth,
@@ -36,6 +37,10 @@ export interface ServingLineOrder {
   command: ServingLineCommand
   line?: Line
   reason: string
+  /** The drill that gives the order: it is no choice of line, and its kill latch gives way to one that is meant. */
+  drill?: string
+  /** CLOCK_MONOTONIC of the operator's word, so that the daemon can tell how long it was on the way. */
+  given_at_ms?: number
 }
 
 /** `status` is the HTTP status: 409 and 503 are about the feed's state, 400 about the question. */
@@ -52,7 +57,7 @@ export interface ControlClient {
   health(question: HealthQuestion): Promise<TransmittedHealth>
   subscriptions(): Promise<SubscriptionList>
   subscribe(order: SubscribeOrder): Promise<Answer<SubscribeOutcome>>
-  servingLine(order: ServingLineOrder): Promise<Answer<FailoverRecord | null>>
+  servingLine(order: ServingLineOrder): Promise<Answer<ServingLineOutcome>>
   shutdown(reason: string): Promise<Answer<null>>
 }
 
@@ -96,10 +101,7 @@ export function controlClient(options: ControlClientOptions): ControlClient {
     health: (question) => ask(`/v1/health?${healthQuery(question)}`, parseHealth),
     subscriptions: () => ask('/v1/subscriptions', parseSubscriptions),
     subscribe: (body) => order('/v1/subscribe', body, parseSubscribed),
-    servingLine: async (body) => {
-      const answer = await order('/v1/serving-line', body, parseFailover)
-      return answer.kind === 'refused' ? answer : { kind: 'done', body: answer.body.failover }
-    },
+    servingLine: (body) => order('/v1/serving-line', body, parseFailover),
     shutdown: async (reason) => {
       // Answered before the draining begins, so a daemon that does not answer soon does not listen at all.
       const answer = await call({ method: 'POST', path: '/v1/shutdown', body: { reason }, timeoutMs }, () => true)

@@ -43,6 +43,13 @@ export interface SubscribeOutcome {
   batches: number
 }
 
+export interface ServingLineOutcome {
+  /** Null when the serving line did not change. */
+  failover: FailoverRecord | null
+  /** What the daemon did, but not as lastingly as it should. */
+  warning: string | null
+}
+
 export function parseStatus(value: unknown): FeedStatus | null {
   return hasSchema(value, 'feed-supervisor/status/1') ? (value as unknown as FeedStatus) : null
 }
@@ -70,10 +77,13 @@ export function parseSubscribed(value: unknown): SubscribeOutcome | null {
   }
 }
 
-export function parseFailover(value: unknown): { failover: FailoverRecord | null } | null {
+export function parseFailover(value: unknown): ServingLineOutcome | null {
   if (!isRecord(value)) return null
-  const { failover } = value
-  return { failover: isRecord(failover) ? (failover as unknown as FailoverRecord) : null }
+  const { failover, warning } = value
+  return {
+    failover: isRecord(failover) ? (failover as unknown as FailoverRecord) : null,
+    warning: typeof warning === 'string' ? warning : null,
+  }
 }
 
 export function parseRefusal(value: unknown, status: number): Problem {

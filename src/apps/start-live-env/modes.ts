@@ -1,4 +1,6 @@
 /** What each mode does, and what it needs for it. The texts of the modes are in options.ts. */
+import { audit } from './audit.ts'
+import { drill } from './drill.ts'
 import type { ModeName } from './options.ts'
 import type { ModeEnd, Run } from './run.ts'
 import { kill, moveServingLine, setAutomation } from './serving-line.ts'
@@ -10,7 +12,7 @@ export interface Mode {
   run(run: Run): Promise<ModeEnd>
   /** One such run at a time per state directory. Not the kill switch: nothing may be in its way. */
   locks: boolean
-  /** Creates the state directory, writes the log, pushes metrics. */
+  /** Creates the state directory, writes the log, pushes metrics, goes into the audit log. */
   changes: boolean
 }
 
@@ -21,7 +23,9 @@ export const MODES: Readonly<Record<ModeName, Mode>> = {
   status: { run: status, locks: false, changes: false },
   failover: { run: moveServingLine('failover'), locks: true, changes: true },
   failback: { run: moveServingLine('failback'), locks: true, changes: true },
+  drill: { run: drill, locks: true, changes: true },
   pause: { run: setAutomation('pause'), locks: false, changes: true },
   resume: { run: setAutomation('resume'), locks: false, changes: true },
   kill: { run: kill, locks: false, changes: true },
+  audit: { run: audit, locks: false, changes: false },
 }

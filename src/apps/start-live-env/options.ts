@@ -1,8 +1,20 @@
 /** The command line of start-live-env: one table of modes, from which help, checks of usage and the dispatch all follow. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { DrillKind } from '#domain/drill.ts'
 import { newCommand, type SharedOptions, sharedOptionsOf } from '../shared-options.ts'
 
-export type ModeName = 'start' | 'restart' | 'stop' | 'status' | 'failover' | 'failback' | 'pause' | 'resume' | 'kill'
+export type ModeName =
+  | 'start'
+  | 'restart'
+  | 'stop'
+  | 'status'
+  | 'failover'
+  | 'failback'
+  | 'drill'
+  | 'pause'
+  | 'resume'
+  | 'kill'
+  | 'audit'
 
 /** Options that only some modes know, by their names on the command line. */
 export type ModeOption =
@@ -14,10 +26,13 @@ export type ModeOption =
   | 'strict'
   | 'if-trading-day'
   | 'clear-latch'
+  | 'kind'
 
 export interface ModeText {
   summary: string
   options: readonly ModeOption[]
+  /** Words that may follow the mode. */
+  operands?: readonly string[]
 }
 
 const STARTING = ['window', 'config', 'timeout', 'reason', 'dry-run', 'strict', 'if-trading-day'] as const
@@ -27,15 +42,22 @@ export const MODE_TEXTS: Readonly<Record<ModeName, ModeText>> = {
   restart: { summary: 'stop and start under one lock; puts the old one back if the new one fails', options: STARTING },
   stop: { summary: 'drain, sync the journal, end every process', options: ['timeout', 'reason', 'dry-run'] },
   status: { summary: 'what runs, and how well; clears latches', options: ['clear-latch', 'reason'] },
-  failover: { summary: 'let the other line serve', options: ['reason'] },
-  failback: { summary: 'let the primary line serve again', options: ['reason'] },
+  failover: { summary: 'let the other line serve, and prove it by ticks', options: ['timeout', 'reason'] },
+  failback: { summary: 'let the primary line serve again', options: ['timeout', 'reason'] },
+  drill: {
+    summary: 'rehearse failover and failback, or the kill switch; ends on the line it began with',
+    options: ['kind', 'timeout', 'reason'],
+  },
   pause: { summary: 'automatic failover off; operator commands still work', options: ['reason'] },
   resume: { summary: 'automatic failover on', options: ['reason'] },
   kill: { summary: 'cut both lines at once and refuse every start until the latch is cleared', options: ['reason'] },
+  audit: { summary: 'who did what; "audit verify" proves that nobody changed it', options: [], operands: ['verify'] },
 }
 
 export interface RunOptions {
   mode: ModeName
+  /** The word after the mode; null where none was given. */
+  operand: string | null
   shared: SharedOptions
   window: string | null
   config: 'primary' | 'backup' | null
@@ -47,6 +69,7 @@ export interface RunOptions {
   strict: boolean
   ifTradingDay: boolean
   clearLatch: 'primary' | 'backup' | 'kill' | null
+  drillKind: DrillKind
 }
 
 export function environmentCommand(): Command {
@@ -55,16 +78,22 @@ export function environmentCommand(): Command {
     description: `Runs the day of the feed: brings it up, proves it, moves it between lines, takes it down.\n\nModes:\n${modeList()}`,
     exitCodes: [
       '0   done',
-      '1   unexpected fault',
+      '1   unexpected fault; audit verify: damaged',
       '64  bad usage',
       "69  not ready in time, or the target line can't serve",
       '75  another run holds the lock',
       '77  refused for safety: kill latch set, or no line may log in',
       '78  configuration or preflight',
+      'drill, by the phase that failed:',
+      '41  health before                 42  consumer backlog before',
+      '43  backlog after failover        44  failover, or health after it',
+      '45  backlog after failback        46  failback, or health after it',
+      '47  recovery time over objective',
     ],
     examples: ['start-live-env --profile live --if-trading-day', 'start-live-env failover --reason "front 2 is slow"'],
   })
     .argument('[mode]', 'what to do', modeOf, 'start')
+    .argument('[word]', 'for audit: verify')
     .addOption(
       new Option('--window <window>', 'trading window (default: by the market calendar)').choices([
         'day',
@@ -88,6 +117,11 @@ export function environmentCommand(): Command {
     .option('--strict', 'stop again when not ready in time', false)
     .option('--if-trading-day', 'on a day without that window: exit 0, outcome skipped', false)
     .addOption(
+      new Option('--kind <kind>', 'with drill: what to rehearse')
+        .choices(['failover', 'kill-switch'])
+        .default('failover'),
+    )
+    .addOption(
       new Option(
         '--clear-latch <which>',
         'with status: clear the latch of a line or of the kill switch; needs --reason',
@@ -104,13 +138,19 @@ function modeList(): string {
 /** Throws what commander throws on bad usage. */
 export function runOptionsOf(command: Command): RunOptions {
   const given = command.opts<ParsedOptions>()
-  const [mode = 'start'] = command.processedArgs as [ModeName | undefined]
+  const [mode = 'start', operand] = command.processedArgs as [ModeName | undefined, string | undefined]
   refuseForeignOptions(command, mode)
+  const { operands = [] } = MODE_TEXTS[mode]
+  if (operand !== undefined && !operands.includes(operand)) {
+    const takes = operands.length === 0 ? 'nothing' : `only ${operands.join(', ')}`
+    command.error(`error: ${mode} is followed by ${takes}, not by ${operand}`)
+  }
   if (given.clearLatch !== undefined && given.reason === undefined) {
     command.error('error: --clear-latch needs --reason: say what was done about the cause')
   }
   return {
     mode,
+    operand: operand ?? null,
     shared: sharedOptionsOf(command),
     window: given.window ?? null,
     config: given.config ?? null,
@@ -121,6 +161,7 @@ export function runOptionsOf(command: Command): RunOptions {
     strict: given.strict,
     ifTradingDay: given.ifTradingDay,
     clearLatch: given.clearLatch ?? null,
+    drillKind: given.kind,
   }
 }
 
@@ -134,6 +175,7 @@ interface ParsedOptions {
   strict: boolean
   ifTradingDay: boolean
   clearLatch?: 'primary' | 'backup' | 'kill'
+  kind: DrillKind
 }
 
 /** An option that a mode would silently ignore is a misunderstanding that the operator should hear of. */

@@ -41,6 +41,8 @@ export interface ModeEnd {
   /** Further fields of the result, by their outside names. */
   further?: Readonly<Record<string, unknown>>
   samples?: readonly PushedSample[]
+  /** For the audit log: the drill that this run was. */
+  drill?: string
 }
 
 export class EndRun extends Error {

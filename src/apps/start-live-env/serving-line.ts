@@ -2,66 +2,85 @@
  * The operator's word on which line serves: failover, failback, pause, resume, and the kill switch. The daemon decides and proves; these
  * modes carry the order and the answer. Only the kill switch works without a daemon, because its latch must hold whatever runs.
  */
-import type { ServingLineCommand } from '#adapters/control/control-client.ts'
-import { setKillLatch } from '#adapters/state/latches.ts'
-import { problemOf } from '#domain/failure.ts'
-import { isoShanghai } from '#domain/iso-time.ts'
+import type { ServingLineOrder } from '#adapters/control/control-client.ts'
+import { scanRange } from '#adapters/journal/scan-range.ts'
 import type { FailoverRecord, FeedStatus } from '#domain/status.ts'
 import { EXIT } from '../exit-codes.ts'
-import type { ModeEnd, Run } from './run.ts'
+import { cutFeed } from './cut-feed.ts'
+import { awaitProof } from './prove-switch.ts'
+import { EndRun, type ModeEnd, type Run } from './run.ts'
 
 export function moveServingLine(command: 'failover' | 'failback'): (run: Run) => Promise<ModeEnd> {
-  return (run) => order(run, command, (failover, status) => movedSentence(failover, status))
+  return async (run) => {
+    const { steps, clock, config, options, warnings } = run
+    const startedMs = clock.monotonicMs()
+    const firstSequence = (await run.control.status()).journal.last_sequence + 1
+    const ordered = await order(run, { command, given_at_ms: startedMs })
+    if (ordered === null) {
+      const status = await run.control.status()
+      steps.record(command, 'ok', `the ${status.serving_line} line serves already`, startedMs)
+      return { outcome: 'done', exitCode: EXIT.done, status, failover: null }
+    }
+    const deadlineMs = startedMs + (options.timeoutMs ?? config.timeouts.readyMs)
+    const { record, status, proven } = await awaitProof(run, ordered, deadlineMs)
+    const duplicates = await duplicatesSince(run, firstSequence, status)
+    if (duplicates !== null && duplicates > 0) warnings.push(`${duplicates} ticks are in the journal twice.`)
+    const failover = { ...record, duplicates }
+    steps.record(command, proven ? 'ok' : 'failed', movedSentence(failover), startedMs)
+    if (proven) return { outcome: 'done', exitCode: EXIT.done, status, failover }
+    const message = `${record.to} serves, but ${lackOf(record)} in time`
+    const remedy = `See start-live-env status for the ${record.to} line; the other one takes over again if it stays so.`
+    const problems = [{ name: 'not-proven', message, remedy }]
+    return { outcome: 'not-proven', exitCode: EXIT.notReady, status, failover, problems }
+  }
+}
+
+function movedSentence({ from, to, first_tick_ms: firstTickMs, lost }: FailoverRecord): string {
+  const proof = firstTickMs === null ? 'no tick yet' : `first tick after ${Math.round(firstTickMs)} ms`
+  return `from ${from} to ${to}, ${proof}, ${lost ?? 'unknown'} lost`
+}
+
+function lackOf({ first_tick_ms: firstTickMs }: FailoverRecord): string {
+  return firstTickMs === null ? 'no tick of it came' : 'not enough of its contracts were subscribed'
+}
+
+/** Null when the journal can't be read: the switch is made, whatever its record says. */
+async function duplicatesSince(run: Run, from: number, { journal }: FeedStatus): Promise<number | null> {
+  try {
+    return (await scanRange(run.config.stateDir, from, journal.last_sequence)).duplicates
+  } catch {
+    return null
+  }
 }
 
 export function setAutomation(command: 'pause' | 'resume'): (run: Run) => Promise<ModeEnd> {
-  const sentence = command === 'pause' ? 'automatic failover is off until resume' : 'automatic failover is on'
-  return (run) => order(run, command, () => sentence)
-}
-
-function movedSentence(failover: FailoverRecord | null, status: FeedStatus | null): string {
-  if (failover === null) return `the ${status?.serving_line ?? 'target'} line serves already`
-  const proof =
-    failover.first_tick_ms === null ? 'no tick yet' : `first tick after ${Math.round(failover.first_tick_ms)} ms`
-  return `from ${failover.from} to ${failover.to}, ${proof}, ${failover.lost ?? 'unknown'} lost`
-}
-
-async function order(
-  run: Run,
-  command: ServingLineCommand,
-  sentence: (failover: FailoverRecord | null, status: FeedStatus | null) => string,
-): Promise<ModeEnd> {
-  const { control, steps, clock, options } = run
-  const startedMs = clock.monotonicMs()
-  const answer = await control.servingLine({ command, reason: options.reason ?? `start-live-env ${command}` })
-  const status = await control.status().catch(() => null)
-  if (answer.kind === 'refused') {
-    steps.record(command, 'failed', answer.problem.message, startedMs)
-    return { outcome: 'refused', exitCode: EXIT.notReady, status, problems: [answer.problem] }
+  const sentence =
+    command === 'pause' ? 'automatic failover is off until resume, also after a restart' : 'automatic failover is on'
+  return async (run) => {
+    const startedMs = run.clock.monotonicMs()
+    await order(run, { command })
+    run.steps.record(command, 'ok', sentence, startedMs)
+    return { outcome: 'done', exitCode: EXIT.done, status: await run.control.status().catch(() => null) }
   }
-  steps.record(command, 'ok', sentence(answer.body, status), startedMs)
-  return { outcome: 'done', exitCode: EXIT.done, status, failover: answer.body }
 }
 
-/** The latch first: should anything after it fail, no start brings the lines back. */
+/** Throws an EndRun with exit code 69 when the daemon declines. */
+async function order(run: Run, what: Omit<ServingLineOrder, 'reason'>): Promise<FailoverRecord | null> {
+  const { control, steps, clock, options, warnings } = run
+  const startedMs = clock.monotonicMs()
+  const answer = await control.servingLine({ reason: options.reason ?? `start-live-env ${what.command}`, ...what })
+  if (answer.kind === 'done') {
+    if (answer.body.warning !== null) warnings.push(answer.body.warning)
+    return answer.body.failover
+  }
+  steps.record(what.command, 'failed', answer.problem.message, startedMs)
+  const status = await control.status().catch(() => null)
+  throw new EndRun({ outcome: 'refused', exitCode: EXIT.notReady, status, problems: [answer.problem] })
+}
+
+/** Killed is what is cut and stays cut; a latch that the disk did not take is a fault, though the lines are down. */
 export async function kill(run: Run): Promise<ModeEnd> {
-  const { config, clock, control, options, steps, supervisor } = run
-  const reason = options.reason ?? 'start-live-env kill'
-  await steps.take('latch', async () => {
-    await setKillLatch(config.stateDir, { since: isoShanghai(clock.wallMs()), reason })
-    return { detail: 'set: every start refuses with 77 until status --clear-latch kill', value: undefined }
-  })
-  const cut = await steps.take('cut', async () => {
-    const answer = await control.servingLine({ command: 'kill', reason }).catch((error: unknown) => problemOf(error))
-    if ('kind' in answer && answer.kind === 'done') return { detail: 'both lines cut, consumers told', value: true }
-    // The daemon cannot or will not: then its process ends, without draining, and the lines with it.
-    const report = await supervisor.stop({ reason, drainMs: 0, signalMs: CUT_MS })
-    const detail =
-      report.outcome === 'not-running' ? 'nothing was running' : `the daemon (process ${report.pid}) was ended`
-    return { detail, value: false }
-  })
-  const status = cut ? await control.status().catch(() => null) : null
+  const { status, problems } = await cutFeed(run, { reason: run.options.reason ?? 'start-live-env kill', drill: null })
+  if (problems.length > 0) return { outcome: 'not-killed', exitCode: EXIT.fault, status, problems }
   return { outcome: 'killed', exitCode: EXIT.done, status }
 }
-
-const CUT_MS = 1_000

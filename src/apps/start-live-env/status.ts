@@ -1,6 +1,9 @@
 /** `status`: what runs and how well, for a person as tables; and the clearing of latches, which is an operator's decision about it. */
 import { isNotRunning } from '#adapters/control/control-client.ts'
-import { clearLatches, describeLatch, readLatches } from '#adapters/state/latches.ts'
+import { readDrills } from '#adapters/state/drill-reports.ts'
+import { clearLatches, describeLatch, type Latch, readLatches } from '#adapters/state/latches.ts'
+import { unreachable } from '#domain/assert.ts'
+import { type DrillKind, type DrillTrend, trendOf } from '#domain/drill.ts'
 import { LINES } from '#domain/line.ts'
 import type { FeedStatus, LineStatus } from '#domain/status.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -11,8 +14,10 @@ import { latchKeyOf } from './safety.ts'
 export async function status(run: Run): Promise<ModeEnd> {
   const { config, options, control, terminal } = run
   if (options.clearLatch !== null) return clearLatch(run, options.clearLatch)
-  const latches = (await readLatches(config.stateDir)).map(describeLatch)
-  run.warnings.push(...latches)
+  const set = await readLatches(config.stateDir)
+  const latches = set.map(describeLatch)
+  run.warnings.push(...set.map(adviceOnLatch))
+  const drills = await drillTrends(config.stateDir)
   let found: FeedStatus
   try {
     found = await control.status()
@@ -24,12 +29,13 @@ export async function status(run: Run): Promise<ModeEnd> {
       outcome: 'not-running',
       exitCode: EXIT.notReady,
       problems: [{ name: 'not-running', message, remedy }],
-      further: { latches },
+      further: { latches, drills },
     }
   }
   sayStatus(terminal, found)
-  run.warnings.push(...found.warnings)
-  const end = { status: found, further: { latches, daemon: found } }
+  sayDrills(terminal, drills)
+  run.warnings.push(...adviceOnAutomation(found), ...found.warnings)
+  const end = { status: found, further: { latches, drills, daemon: found } }
   if (found.ready) return { outcome: 'ready', exitCode: EXIT.done, ...end }
   const problem = {
     name: 'not-ready',
@@ -37,6 +43,79 @@ export async function status(run: Run): Promise<ModeEnd> {
     remedy: 'The daemon keeps trying; see its log for the reason.',
   }
   return { outcome: 'not-ready', exitCode: EXIT.notReady, problems: [problem], ...end }
+}
+
+function adviceOnLatch(latch: Latch): string {
+  const clear = (which: string) => `start-live-env status --clear-latch ${which} --reason TEXT`
+  const words = describeLatch(latch)
+  switch (latch.kind) {
+    case 'kill':
+      return `${words}. Every start is refused; when the feed may run again: ${clear('kill')}, then start-live-env.`
+    case 'credential':
+      return `${words}. It is not logged in again: prove the credentials elsewhere, then ${clear(latch.line)}.`
+    case 'unreadable':
+      return `${words}. Look at the file; then ${clear(latch.stands === 'kill' ? 'kill' : 'primary or backup')}.`
+    default:
+      return unreachable(latch)
+  }
+}
+
+/** What an operator has to decide, in words that tell how. */
+function adviceOnAutomation({ failover, feed_state: state, serving_line: serving }: FeedStatus): string[] {
+  if (state === 'KILLED') {
+    return [
+      'The feed was cut by the kill switch and this daemon stays cut: clear the latch if it is set, then start-live-env.',
+    ]
+  }
+  switch (failover.automation) {
+    case 'automatic':
+      return []
+    case 'paused': {
+      const since = failover.paused === null ? 'by configuration' : `since ${failover.paused.since}`
+      const why = failover.paused === null ? 'FAILOVER_AUTOMATIC is off' : failover.paused.reason
+      return [
+        `Automatic failover is paused ${since} (${why}), also after a restart: a dead ${serving} line will not be left. ` +
+          'start-live-env resume switches it on; start-live-env failover moves by hand.',
+      ]
+    }
+    case 'flap-latched':
+      return [
+        `Too many automatic switches: failover is latched on ${serving}. See why the lines flap, then start-live-env resume, ` +
+          'or choose a line with start-live-env failover.',
+      ]
+    default:
+      return unreachable(failover.automation)
+  }
+}
+
+const DRILL_KINDS: readonly DrillKind[] = ['failover', 'kill-switch']
+const DRILLS_COMPARED = 20
+
+type DrillTrends = Partial<Record<DrillKind, DrillTrend>>
+
+async function drillTrends(stateDir: string): Promise<DrillTrends> {
+  const reports = await readDrills(stateDir, DRILLS_COMPARED)
+  const kinds = DRILL_KINDS.map((kind) => [kind, reports.filter((report) => report.kind === kind)] as const)
+  return Object.fromEntries(kinds.filter(([, of]) => of.length > 0).map(([kind, of]) => [kind, trendOf(of)]))
+}
+
+function sayDrills(terminal: Terminal, trends: DrillTrends): void {
+  for (const kind of DRILL_KINDS) {
+    const trend = trends[kind]
+    if (trend?.last === null || trend === undefined) continue
+    const { count, passed, last, recovery_ms: recovery, direction } = trend
+    const result =
+      last.outcome === 'passed'
+        ? terminal.paint('good', 'passed')
+        : terminal.paint('bad', `failed with ${last.exit_code}`)
+    const took = last.recovery_ms === null ? '' : ` in ${formatDuration(last.recovery_ms)}`
+    const times =
+      recovery === null ? '' : `, median ${formatDuration(recovery.median)}, worst ${formatDuration(recovery.worst)}`
+    const trending = direction === null ? '' : `, ${direction}`
+    terminal.say(
+      `drills    ${kind}: ${passed} of the last ${count} passed${times}${trending}; last ${last.at.slice(0, 16).replace('T', ' ')} ${result}${took}`,
+    )
+  }
 }
 
 async function clearLatch(
@@ -155,5 +234,7 @@ function sayFigures(terminal: Terminal, status: FeedStatus): void {
     failover.last === null
       ? ''
       : `; last ${failover.last.at}: ${failover.last.from} to ${failover.last.to}, ${failover.last.reason}`
-  terminal.say(`failover  ${failover.automatic ? 'automatic' : 'paused'}, ${failover.state}: ${failover.detail}${last}`)
+  const automation =
+    failover.automation === 'automatic' ? 'automatic' : terminal.paint('caution', failover.automation.toUpperCase())
+  terminal.say(`failover  ${automation}, ${failover.state}: ${failover.detail}${last}`)
 }
