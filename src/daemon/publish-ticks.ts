@@ -64,7 +64,8 @@ export type PublisherState =
   | { kind: 'closed' }
 
 const WINDOW_TICKS = 1024
-const ACK_TIMEOUT_MS = 5_000
+/** Redialling is cheap and safe, and a stream without a leader does not answer at all. */
+const ACK_TIMEOUT_MS = 2_000
 const WATCH_INTERVAL_MS = 250
 const CURSOR_INTERVAL_MS = 1_000
 const RATE_SPAN_MS = 5_000

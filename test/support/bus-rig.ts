@@ -46,13 +46,18 @@ export interface LogLine {
 
 /** A state directory with a journal and, while open, its writer. */
 export class BusRig {
-  readonly stateDir = mkdtempSync(join(tmpdir(), 'bus-'))
+  readonly stateDir: string
   readonly logs: LogLine[] = []
   writer: JournalWriter | null = null
   numbering: JournalNumbering = { last: 0, next: 1 }
   readonly #publishers: Publisher[] = []
   readonly #record: TickViews = tickViews(new ArrayBuffer(TICK_BYTES))
   #sent = 0
+
+  /** @param stateDir one that another process began; a new one by default */
+  constructor(stateDir = mkdtempSync(join(tmpdir(), 'bus-'))) {
+    this.stateDir = stateDir
+  }
 
   get journalDirectory(): string {
     return join(this.stateDir, 'journal')
@@ -154,19 +159,19 @@ export async function storedTicks(connection: NatsConnection, stream = 'MARKET_T
   const made = await jsm.consumers.add(stream, { ack_policy: AckPolicy.None, deliver_policy: DeliverPolicy.All })
   const consumer = await jetstream(connection).consumers.get(stream, made.name)
   const ticks: StoredTick[] = []
-  while (ticks.length < state.messages) {
+  // In a cluster the consumer may sit on a server that has still to catch up.
+  for (let emptyFetches = 0; ticks.length < state.messages && emptyFetches < 10; emptyFetches++) {
     const messages = await consumer.fetch({
       max_messages: Math.min(5000, state.messages - ticks.length),
       expires: 3000,
     })
-    const before = ticks.length
     for await (const message of messages) {
+      emptyFetches = -1
       const body: unknown = message.json()
       const sequence = Number(typeof body === 'object' && body !== null ? Reflect.get(body, 'seq') : Number.NaN)
       const offSession = typeof body === 'object' && body !== null && Reflect.has(body, 'off_session')
       ticks.push({ subject: message.subject, streamSequence: message.seq, sequence, offSession })
     }
-    if (ticks.length === before) break
   }
   await jsm.consumers.delete(stream, made.name)
   return ticks

@@ -1,0 +1,108 @@
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { jetstreamManager } from '@nats-io/jetstream'
+import type { NatsConnection } from '@nats-io/transport-node'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { bundleBusProgram } from '../support/bus-program.ts'
+import { BusRig, busOptions, natsBus, storedTicks, until } from '../support/bus-rig.ts'
+import { lacksNats, NatsServer } from '../support/nats-server.ts'
+import { readAll } from './journal-rig.ts'
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+/** Of each fault; an election takes seconds. */
+const ROUNDS = Number(process.env['FEED_FAULT_ROUNDS'] ?? 3)
+const ELECTIONS = Number(process.env['FEED_FAULT_ROUNDS'] ?? 1)
+
+const liveTicks = async (rig: BusRig) => {
+  const { ticks } = await readAll(rig.journalDirectory)
+  return ticks.filter((tick) => tick.off_session !== true).map((tick) => tick.seq)
+}
+const inStream = async (connection: NatsConnection) => (await storedTicks(connection)).map((tick) => tick.sequence)
+
+describe.skipIf(lacksNats)('a daemon killed while it publishes', () => {
+  let server: NatsServer
+  let programs: string
+  let program: string
+  beforeAll(async () => {
+    programs = mkdtempSync(join(tmpdir(), 'bus-programs-'))
+    program = await bundleBusProgram(new URL('./nats-crash-daemon.ts', import.meta.url), programs)
+  })
+  afterAll(() => rmSync(programs, { recursive: true, force: true }))
+  beforeEach(async () => {
+    server = await NatsServer.start()
+  })
+  afterEach(() => server.remove())
+
+  test('leaves a stream that the next one completes: every journalled live tick once, in order', async () => {
+    const rig = new BusRig()
+    const connection = await server.connect()
+    for (let round = 0; round < ROUNDS; round++) {
+      const daemon = spawn(process.execPath, [program, rig.stateDir, server.url], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      })
+      const gone = new Promise((resolve) => daemon.on('exit', resolve))
+      await new Promise((resolve) => createInterface({ input: daemon.stdout }).once('line', resolve))
+      await pause(50 + 37 * round)
+      daemon.kill('SIGKILL')
+      await gone
+    }
+    await rig.openJournal()
+    const publisher = await rig.publish(natsBus(busOptions([server.url])))
+    rig.append(100)
+    await until('the last tick', () => publisher.publishedSequence === rig.writer?.lastSequence)
+    expect(publisher.backlog).toBe(0)
+    expect(await inStream(connection)).toEqual(await liveTicks(rig))
+    expect(rig.logs.filter((line) => line.level === 'error')).toEqual([])
+    await connection.close()
+    await rig.remove()
+  }, 60_000)
+})
+
+describe.skipIf(lacksNats)('a cluster of three', () => {
+  let servers: NatsServer[] = []
+  let rig: BusRig
+  beforeEach(async () => {
+    servers = await NatsServer.cluster()
+    rig = new BusRig()
+    await rig.openJournal()
+  })
+  afterEach(async () => {
+    await rig.remove()
+    for (const server of servers) await server.remove()
+  })
+
+  test('whose leader is killed under load loses nothing and doubles nothing', async () => {
+    const options = busOptions(
+      servers.map((server) => server.url),
+      { limits: { replicas: 3 } },
+    )
+    const publisher = await rig.publish(natsBus(options))
+    await until('a leader', () => publisher.connected, 30_000)
+    const load = setInterval(() => rig.append(50, { offSessionEach: 13 }), 5)
+    const pausesMs: number[] = []
+    for (let round = 0; round < ELECTIONS; round++) {
+      await until('some progress', () => publisher.backlog < 5_000, 30_000)
+      await pause(200)
+      const alive = servers[(round + 1) % 3] as NatsServer
+      const look = await alive.connect()
+      const { cluster } = await (await jetstreamManager(look, { timeout: 10_000 })).streams.info('MARKET_TICKS')
+      await look.close()
+      const leader = servers.find((server) => server.name === cluster?.leader) as NatsServer
+      await leader.end('SIGKILL')
+      const killedMs = performance.now()
+      const publishedAt = publisher.publishedSequence
+      await until('acknowledgements', () => publisher.publishedSequence > publishedAt + 2_000, 60_000)
+      pausesMs.push(Math.round(performance.now() - killedMs))
+      await leader.start()
+    }
+    clearInterval(load)
+    await until('the last tick', () => publisher.publishedSequence === rig.writer?.lastSequence, 60_000)
+    console.info(`leader killed ${ELECTIONS} times; publishing again after ${pausesMs.join(', ')} ms`)
+    const connection = await (servers[0] as NatsServer).connect()
+    expect(await inStream(connection)).toEqual(await liveTicks(rig))
+    await connection.close()
+  }, 300_000)
+})
