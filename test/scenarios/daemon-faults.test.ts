@@ -19,13 +19,18 @@ function begin(scenario: readonly object[], start: DaemonStart = {}): { home: Da
   return { home, daemon: home.start({ ...start, scenario, env: { ...SMALL, ...start.env } }) }
 }
 
+/** Moments in the life of the scenario: a busy machine may sleep through the first of them before its lines are up. */
+function again(fault: object): object[] {
+  return [4_000, 12_000, 20_000, 28_000, 36_000, 44_000].map((at_ms) => ({ at_ms, ...fault }))
+}
+
 async function stopWell(home: DaemonHome, daemon: RealDaemon): Promise<void> {
   expect(await daemon.stop(), daemon.stderr.slice(-2_000)).toEqual({ code: 0, signal: null })
   expect(daemon.orphans()).toEqual([])
   expect(await home.command('verify')).toMatchObject({ code: 0 })
 }
 
-describe.concurrent('a fault of one line', { timeout: 120_000 }, () => {
+describe.concurrent('a fault of one line', { timeout: 180_000 }, () => {
   test('a refused login latches the account: the line is never tried again, the other one serves, and a restart keeps to it', async () => {
     const { home, daemon } = begin([{ at_ms: 0, line: 'primary', fault: 'login-error', id: 3, for_ms: 600_000 }])
     const { lines } = await home.until(
@@ -47,7 +52,7 @@ describe.concurrent('a fault of one line', { timeout: 120_000 }, () => {
   })
 
   test('throttled requests are repeated until they are taken', async () => {
-    const { home, daemon } = begin([{ at_ms: 0, line: 'both', fault: 'throttle', code: -2, for_ms: 2_500 }])
+    const { home, daemon } = begin([{ at_ms: 0, line: 'both', fault: 'throttle', code: -2, for_ms: 10_000 }])
     const { lines } = await home.untilReady()
     expect(lines.primary.subscribed).toBe(40)
     expect(lines.primary.rate_limit_hits).toBeGreaterThan(0)
@@ -73,7 +78,7 @@ describe.concurrent('a fault of one line', { timeout: 120_000 }, () => {
   })
 
   test('subscriptions that the front forgot on one line are asked for again', async () => {
-    const { home, daemon } = begin([{ at_ms: 3_000, line: 'primary', fault: 'drop-subscriptions' }])
+    const { home, daemon } = begin(again({ line: 'primary', fault: 'drop-subscriptions' }).slice(0, 2))
     await home.until('the backup took over', ({ serving_line }) => serving_line === 'backup')
     const silent = await home.status()
     // Nothing of the primary is news while it is silent, and again once it was dialled anew.
@@ -87,7 +92,7 @@ describe.concurrent('a fault of one line', { timeout: 120_000 }, () => {
   })
 
   test('a silent line loses the feed to the other one, by the name of line-mute', async () => {
-    const { home, daemon } = begin([{ at_ms: 3_000, line: 'primary', fault: 'mute' }])
+    const { home, daemon } = begin([{ at_ms: 6_000, line: 'primary', fault: 'mute' }])
     const { failover, epoch } = await home.until(
       'the backup serves and the switch is measured',
       ({ serving_line, failover }) => serving_line === 'backup' && failover.last?.first_tick_ms !== null,
@@ -100,7 +105,7 @@ describe.concurrent('a fault of one line', { timeout: 120_000 }, () => {
   })
 
   test('a bridge that hangs is killed and started again', async () => {
-    const { home, daemon } = begin([{ at_ms: 3_000, line: 'primary', fault: 'hang' }])
+    const { home, daemon } = begin(again({ line: 'primary', fault: 'hang' }))
     const before = await home.untilReady()
     const hung = before.lines.primary.bridge_pid
     const after = await home.until(
@@ -116,8 +121,8 @@ describe.concurrent('a fault of one line', { timeout: 120_000 }, () => {
 
   test('a bridge that crashes is started again, on both lines', async () => {
     const { home, daemon } = begin([
-      { at_ms: 3_000, line: 'primary', fault: 'crash' },
-      { at_ms: 5_000, line: 'backup', fault: 'crash' },
+      ...again({ line: 'primary', fault: 'crash' }),
+      ...again({ line: 'backup', fault: 'crash' }).slice(1),
     ])
     const { lines } = await home.untilReady()
     const first = [lines.primary.bridge_pid, lines.backup?.bridge_pid]
@@ -148,24 +153,25 @@ describe.concurrent('a fault of one line', { timeout: 120_000 }, () => {
   test('every tick twice, and a line that goes back, are no news', async () => {
     const { home, daemon } = begin([
       { at_ms: 0, line: 'both', fault: 'duplicate' },
-      { at_ms: 3_000, line: 'backup', fault: 'rewind', by_ms: 2_000 },
-      { at_ms: 4_000, line: 'primary', fault: 'rewind', by_ms: 3_000 },
+      ...again({ line: 'backup', fault: 'rewind', by_ms: 2_000 }),
+      ...again({ line: 'primary', fault: 'rewind', by_ms: 3_000 }),
     ])
-    const { ticks } = await home.until('the rewinds are over', (status) => status.uptime_ms > 6_000)
-    expect(ticks.duplicate).toBeGreaterThan(2 * ticks.accepted)
-    expect(ticks.stale).toBeGreaterThan(100)
+    const { ticks } = await home.until('two rewinds are over', (status) => status.ticks.stale > 500)
+    expect(ticks.duplicate).toBeGreaterThan(ticks.accepted)
     await stopWell(home, daemon)
     expectOneStream(await home.ticks({ offSession: true }))
   })
 
   test('a line that disconnects comes back by itself and is logged in and subscribed anew', async () => {
-    const { home, daemon } = begin([
-      { at_ms: 3_000, line: 'primary', fault: 'disconnect', reason: 8193, for_ms: 1_500 },
-    ])
+    const { home, daemon } = begin(
+      again({ line: 'primary', fault: 'disconnect', reason: 8193, for_ms: 1_500 }).slice(0, 2),
+    )
     const healed = (status: FeedStatus) =>
-      status.lines.primary.disconnects === 1 && status.lines.primary.state === 'streaming'
+      status.lines.primary.disconnects > 0 &&
+      status.lines.primary.state === 'streaming' &&
+      status.lines.primary.login_attempts > 1
     const { lines } = await home.until('the primary streams again', healed)
-    expect(lines.primary).toMatchObject({ login_attempts: 2, subscribed: 40 })
+    expect(lines.primary.subscribed).toBe(40)
     await stopWell(home, daemon)
     expectOneStream(await home.ticks({ offSession: true }))
   })
@@ -182,13 +188,13 @@ function isAlive(pid: number | null): boolean {
 }
 
 // Kept apart from the others: it looks at both lines of one exchange.
-test('an exchange that halts on both lines moves nothing', { timeout: 120_000 }, async () => {
+test('an exchange that halts on both lines moves nothing', { timeout: 180_000 }, async () => {
   const { home, daemon } = begin([
-    { at_ms: 3_000, line: 'both', fault: 'exchange-halt', exchange: 'SHFE', for_ms: 6_000 },
+    { at_ms: 6_000, line: 'both', fault: 'exchange-halt', exchange: 'SHFE', for_ms: 5_000 },
   ])
   await home.untilReady()
   await eventually(
-    async () => ((await home.status()).uptime_ms > 8_000 ? true : undefined),
+    async () => ((await home.status()).uptime_ms > 12_000 ? true : undefined),
     () => 'the halt is over',
   )
   expect(await home.status()).toMatchObject({ serving_line: 'primary', epoch: 1, feed_state: 'ACTIVE' })

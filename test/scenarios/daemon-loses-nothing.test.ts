@@ -68,7 +68,7 @@ async function lossBetween(home: DaemonHome, fromMs: number, toMs: number): Prom
   return { lost: due.filter(({ name }) => !names.has(name)).map(({ name }) => name), total: due.length }
 }
 
-describe.concurrent('a bridge that is killed', { timeout: 120_000 }, () => {
+describe.concurrent('a bridge that is killed', { timeout: 180_000 }, () => {
   test('of the one line, then of the other, again and again: not one tick of the market is missing', async () => {
     const home = new DaemonHome()
     homes.push(home)

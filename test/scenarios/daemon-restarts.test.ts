@@ -113,7 +113,7 @@ async function expectNoOrphans(daemon: RealDaemon): Promise<void> {
   )
 }
 
-describe.concurrent('an orderly end', { timeout: 90_000 }, () => {
+describe.concurrent('an orderly end', { timeout: 180_000 }, () => {
   test('on the first signal drains: everything accepted is in the journal, no child is left', async () => {
     const home = newHome()
     const daemon = home.start({ env: SMALL })
@@ -157,7 +157,7 @@ describe.concurrent('an orderly end', { timeout: 90_000 }, () => {
   })
 })
 
-describe.concurrent('a start that cannot be', { timeout: 90_000 }, () => {
+describe.concurrent('a start that cannot be', { timeout: 180_000 }, () => {
   const expectNothingStarted = async (home: DaemonHome, daemon: RealDaemon) => {
     expect(daemon.orphans()).toEqual([])
     expect(home.has('control.sock')).toBe(false)
@@ -237,7 +237,7 @@ describe.concurrent('a start that cannot be', { timeout: 90_000 }, () => {
   })
 })
 
-describe.concurrent('a state directory with damage', { timeout: 90_000 }, () => {
+describe.concurrent('a state directory with damage', { timeout: 180_000 }, () => {
   const damaged = async (damage: (home: DaemonHome) => void) => {
     const home = newHome()
     const first = home.start({ env: SMALL })
