@@ -17,6 +17,7 @@ import type { FeedSupervisor } from './feed-supervisor.ts'
 import { coverageOfLines } from './line-coverage.ts'
 import type { LineSession } from './line-session.ts'
 import type { MarketClock } from './market-clock.ts'
+import type { FeedBus } from './open-bus.ts'
 import { droppedBy } from './switch-losses.ts'
 import type { TickPath } from './tick-path.ts'
 
@@ -31,6 +32,8 @@ export interface StatusParts {
   latency: RecentHistogram
   throughput: Throughput
   journal: JournalFacts
+  /** Null without a bus. */
+  bus: FeedBus | null
   /** What recovery had to say, null when there was nothing. */
   recovery: string | null
   coverageThreshold: number
@@ -123,7 +126,10 @@ export function feedStatus(parts: StatusParts): FeedStatus {
       state: journal.state,
       recovery: parts.recovery,
     },
-    bus: { kind: 'none', backlog: 0, connected: false },
+    bus:
+      parts.bus === null
+        ? { kind: 'none', backlog: 0, connected: false }
+        : { kind: 'nats', backlog: parts.bus.publisher.backlog, connected: parts.bus.publisher.connected },
     failover: {
       automatic: automation.kind === 'automatic',
       automation: automation.kind,

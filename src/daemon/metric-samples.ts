@@ -7,6 +7,7 @@ import type { LineState } from '#domain/status.ts'
 import { linesOf, type StatusParts } from './feed-status.ts'
 import { coverageOfLines } from './line-coverage.ts'
 import { coverageOf } from './line-evidence.ts'
+import type { FeedBus } from './open-bus.ts'
 
 const LINE_STATES: readonly LineState[] = [
   'off',
@@ -124,6 +125,7 @@ export function metricSamples(parts: StatusParts, faults: FaultCounts): Readonly
     ['md_journal_lost_total', [plain(path.refusedByLog)]],
     ['md_journal_bytes', [plain(journal.bytes)]],
     ['md_journal_sync_seconds', [plain(journal.lastSyncMs / 1_000)]],
+    ...busSamples(parts.bus),
   ]
   return new Map(samples.filter(([, list]) => list.length > 0))
 }
@@ -134,6 +136,22 @@ function productCoverage(parts: StatusParts): Sample[] {
     labels: { exchange, product },
     value: subscribedRatio ?? 0,
   }))
+}
+
+function busSamples(bus: FeedBus | null): [DaemonMetric, readonly Sample[]][] {
+  if (bus === null) return []
+  const { published, backlog, catchUpSeconds, ackP99Ms } = bus.publisher
+  return [
+    ['md_bus_published_total', [plain(published)]],
+    ['md_bus_backlog_messages', [plain(backlog)]],
+    // A backlog that does not shrink has no time at which it is gone.
+    ['md_bus_catch_up_seconds', [plain(catchUpSeconds ?? Number.POSITIVE_INFINITY)]],
+    ['md_bus_ack_seconds', ackP99Ms === null ? [] : [plain(ackP99Ms / 1_000)]],
+    [
+      'consumer_backlog_messages',
+      bus.consumers.map(({ consumer, messages }) => ({ labels: { consumer }, value: messages })),
+    ],
+  ]
 }
 
 function plain(value: number): Sample {

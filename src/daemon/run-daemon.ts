@@ -22,21 +22,24 @@ import { configFingerprint } from '#config/fingerprint.ts'
 import type { Environment } from '#config/parse-config.ts'
 import { Arbiter } from '#domain/arbitration.ts'
 import { Failure, problemOf } from '#domain/failure.ts'
+import { productOfInstrument } from '#domain/instrument.ts'
 import { IntervalHistogram, RecentHistogram } from '#domain/interval-histogram.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
 import type { Line } from '#domain/line.ts'
 import type { TickTotals } from '#domain/status.ts'
 import { Closers } from './closers.ts'
-import { controlRoutes } from './control-routes.ts'
+import { controlRoutes, subscribe, subscriptions } from './control-routes.ts'
 import { DecisionAudit } from './decision-audit.ts'
 import { ReplayDriver } from './drive-replay.ts'
 import { linesOf, readiness, type StatusParts, Throughput, tickTotals } from './feed-status.ts'
 import { FeedSupervisor } from './feed-supervisor.ts'
+import { healthReport } from './health-report.ts'
 import { InstrumentSlots } from './instrument-slots.ts'
 import { journalLog } from './journal-log.ts'
 import { EvidenceKeeper } from './line-evidence.ts'
 import { LoginPermits } from './login-permits.ts'
 import { metricSamples } from './metric-samples.ts'
+import { FeedBus } from './open-bus.ts'
 import { type OpenFeed, openFeed } from './open-feed.ts'
 import { type LineParts, type LineSessions, listContracts, openLines } from './open-lines.ts'
 import { restoreSlots, saveSlots } from './restore-slots.ts'
@@ -81,6 +84,7 @@ const ROUND_LATE_MS = 500
 const LATCHES_EVERY_MS = 1_000
 const STATUS_EVERY_MS = 30_000
 const LINES_DEADLINE_MS = 7_000
+const BUS_EPOCH_TIMEOUT_MS = 1_500
 
 /**
  * Runs until stopped. Everything opened is closed again, whatever happens.
@@ -112,6 +116,7 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
   const feed = await openFeed(config, options)
   const latency = { recent: new RecentHistogram(30_000), total: new IntervalHistogram() }
   const journal = await openTickJournal(options, closers, { latency, warnings })
+  const bus = await openBus(options, closers, { journal, latency })
   const slots = new InstrumentSlots(feed.calendar)
   const arbiter = new Arbiter(slots.live, config.arbitration)
   const restored = await restore(options, { slots, arbiter, lastSequence: journal.recovery.lastSequence, warnings })
@@ -159,6 +164,7 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
     path,
     restoredEpoch: restored.epoch,
     writer: journal.writer,
+    bus,
     audit,
     isPaused: automation.pause !== null,
   })
@@ -178,6 +184,7 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
     latency: latency.recent,
     throughput,
     journal: journal.writer,
+    bus,
     recovery: journal.recovery.message,
     coverageThreshold: config.coverage.threshold,
     identity: {
@@ -192,6 +199,7 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
     warnings: () => [...warnings],
   }
   await openControl(options, closers, { status, writer: journal.writer, ending, audit, automation })
+  bus?.answer(requestProviders(status, log))
   const metricsPort = await openMetrics(options, closers, { status, faults, latency: latency.total, rounds })
 
   const timers = new Timers()
@@ -344,6 +352,8 @@ async function openTickJournal(
         component: 'journal',
       }),
     onWritten: (_lastSequence, nowMs, receivedMs, count) => {
+      // With a bus, a tick has arrived when the bus has it.
+      if (config.bus !== null) return
       for (let i = 0; i < count; i++) {
         const tookMs = nowMs - (receivedMs[i] ?? nowMs)
         latency.recent.observe(tookMs)
@@ -364,6 +374,48 @@ async function openTickJournal(
     log('warn', recovery.message, { component: 'journal' })
   }
   return journal
+}
+
+/** Closed after the lines, so that it has everything, and before the journal that it reads. */
+async function openBus(
+  { config, env, clock, host, log, cut }: DaemonOptions,
+  closers: Closers,
+  parts: {
+    journal: Awaited<ReturnType<typeof openTickJournal>>
+    latency: { recent: RecentHistogram; total: IntervalHistogram }
+  },
+): Promise<FeedBus | null> {
+  if (config.bus === null) return null
+  const { writer, recovery } = parts.journal
+  const bus = await FeedBus.open({
+    bus: config.bus,
+    stateDir: config.stateDir,
+    env,
+    clock,
+    host,
+    journalDirectory: journalDirectory(config),
+    writer,
+    numbering: { last: recovery.lastSequence, next: recovery.nextSequence },
+    latency: parts.latency,
+    log: (level, message, details) => log(level, message, { ...details, component: 'bus' }),
+  })
+  closers.add({
+    name: 'bus',
+    deadlineMs: config.timeouts.stopMs + 1_000,
+    close: () => bus.close(config.timeouts.stopMs, cut),
+  })
+  return bus
+}
+
+function requestProviders(status: StatusParts, log: Log) {
+  const audit = (event: string, details: Record<string, unknown>) => log('info', `over the bus: ${event}`, details)
+  return {
+    contracts: () => status.table.names,
+    subscriptions: () =>
+      subscriptions(status).subscriptions.map((row) => ({ ...row, product: productOfInstrument(row.symbol), row })),
+    subscribe: (symbols: readonly string[]) => subscribe({ ...status, audit }, { symbols, line: null, only: null }),
+    health: () => healthReport(status, { mode: 'dry-run', thresholds: {} }),
+  }
 }
 
 async function restore(
@@ -448,11 +500,12 @@ async function openSupervisor(
     path: TickPath
     restoredEpoch: number
     writer: JournalWriter
+    bus: FeedBus | null
     audit: DecisionAudit
     isPaused: boolean
   },
 ): Promise<FeedSupervisor> {
-  const { feed, sessions, path, restoredEpoch, writer, audit, isPaused } = parts
+  const { feed, sessions, path, restoredEpoch, writer, bus, audit, isPaused } = parts
   const { calendar, marketClock } = feed
   const epochFile = new EpochFile(config.stateDir)
   const supervisor = new FeedSupervisor({
@@ -482,13 +535,18 @@ async function openSupervisor(
       writer.rotate()
       log('info', `trading day ${tradingDay} begins`)
     },
-    published: ({ epoch, servingLine, feedState, step }) =>
-      log('info', `feed state ${feedState}, serving line ${servingLine}, epoch ${epoch}`, { reason: step.reason }),
+    published: (change) => {
+      const { epoch, servingLine, feedState, sinceMs, step } = change
+      log('info', `feed state ${feedState}, serving line ${servingLine}, epoch ${epoch}`, { reason: step.reason })
+      bus?.publishState(change, clock.wallMs() - (clock.monotonicMs() - sinceMs))
+    },
     decided: (step, record) => audit.decided(step, record),
   })
   const onDisk = await epochFile.read()
   if (onDisk.damaged) log('warn', 'the epoch file was damaged; the number in the checkpoint is taken instead')
-  await supervisor.begin(Math.max(onDisk.epoch, restoredEpoch))
+  // A bus that can't be asked now is no reason to wait: the file has every epoch that this host ever used.
+  const onBus = (await bus?.publisher.busEpoch(BUS_EPOCH_TIMEOUT_MS)) ?? 0
+  await supervisor.begin(Math.max(onDisk.epoch, restoredEpoch, onBus))
   return supervisor
 }
 

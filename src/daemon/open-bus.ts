@@ -1,0 +1,146 @@
+/**
+ * The bus of a daemon that has one: the publisher that follows the journal, the desk that answers requests, and what status and metrics
+ * tell about both. Without NATS_URL there is none, and the journal is all there is.
+ */
+import { join } from 'node:path'
+import { CURSOR_FILE } from '#adapters/bus/cursor-file.ts'
+import type { Dialling } from '#adapters/bus/nats/dial.ts'
+import { natsRequestBus } from '#adapters/bus/nats/nats-request-bus.ts'
+import { natsTickBus } from '#adapters/bus/nats/nats-tick-bus.ts'
+import type { ConsumerBacklog } from '#adapters/bus/tick-bus.ts'
+import type { JournalWriter } from '#adapters/journal/journal-writer.ts'
+import { resolveSecret } from '#adapters/secrets/resolve-secret.ts'
+import type { Clock } from '#clock.ts'
+import type { Config } from '#config/config.ts'
+import type { Environment } from '#config/parse-config.ts'
+import type { JournalNumbering } from '#domain/bus-cursor.ts'
+import { Failure } from '#domain/failure.ts'
+import type { IntervalHistogram, RecentHistogram } from '#domain/interval-histogram.ts'
+import { isoShanghai } from '#domain/iso-time.ts'
+import {
+  BUSY_ANSWER,
+  RequestDesk,
+  type RequestProviders,
+  type RequestServer,
+  serveRequests,
+} from './answer-requests.ts'
+import type { FeedChange } from './feed-supervisor.ts'
+import { LatestTicks } from './latest-ticks.ts'
+import { Publisher } from './publish-ticks.ts'
+
+export interface BusParts {
+  bus: NonNullable<Config['bus']>
+  stateDir: string
+  env: Environment
+  clock: Clock
+  host: string
+  journalDirectory: string
+  writer: JournalWriter
+  numbering: JournalNumbering
+  latency: { recent: RecentHistogram; total: IntervalHistogram }
+  log(level: 'info' | 'warn' | 'error', message: string, details?: Record<string, unknown>): void
+}
+
+const CONSUMERS_EVERY_MS = 5_000
+
+export class FeedBus {
+  readonly publisher: Publisher
+  /** What each durable consumer has still to get, as last asked. */
+  consumers: readonly ConsumerBacklog[] = []
+  readonly #parts: BusParts
+  readonly #dialling: Dialling
+  readonly #latest: LatestTicks
+  readonly #timer: NodeJS.Timeout
+  #requests: RequestServer | null = null
+
+  private constructor(parts: BusParts, made: { dialling: Dialling; publisher: Publisher; latest: LatestTicks }) {
+    this.#parts = parts
+    this.#dialling = made.dialling
+    this.publisher = made.publisher
+    this.#latest = made.latest
+    this.#timer = setInterval(() => void this.#askConsumers(), CONSUMERS_EVERY_MS)
+  }
+
+  /** Begins to publish at once; a bus that can't be reached is tried again for as long as it takes. */
+  static async open(parts: BusParts): Promise<FeedBus> {
+    const { bus, env, clock, host, writer, latency } = parts
+    const dialling: Dialling = {
+      options: bus,
+      name: `feed-supervisor on ${host}`,
+      resolveSecret: async (ref, signal) => (await resolveSecret(ref, { env }, signal)).text,
+    }
+    const latest = new LatestTicks()
+    const publisher = await Publisher.open({
+      bus: natsTickBus(dialling),
+      host,
+      subjectPrefix: bus.subjectPrefix,
+      journalDirectory: parts.journalDirectory,
+      notifier: writer,
+      numbering: parts.numbering,
+      written: () => writer.writtenSequence,
+      cursorPath: join(parts.stateDir, CURSOR_FILE),
+      clock,
+      log: parts.log,
+      onPublished: (sequence) => {
+        writer.publishedSequence = sequence
+      },
+      onLatency: (ms) => {
+        latency.recent.observe(ms)
+        latency.total.observe(ms)
+      },
+      latest,
+      jitter: Math.random,
+    })
+    return new FeedBus(parts, { dialling, publisher, latest })
+  }
+
+  /** From now on requests over the bus are answered. */
+  answer(providers: Omit<RequestProviders, 'latest'>): void {
+    const { clock, log } = this.#parts
+    this.#requests = serveRequests({
+      bus: natsRequestBus(this.#dialling, {
+        clock,
+        busyAnswer: BUSY_ANSWER,
+        flooded: () => log('warn', 'requests over the bus come faster than they may; they are not read for a while'),
+      }),
+      desk: new RequestDesk({ ...providers, latest: this.#latest }, clock),
+      jitter: Math.random,
+      log,
+    })
+  }
+
+  publishState({ epoch, servingLine, feedState, step }: FeedChange, sinceWallMs: number): void {
+    this.publisher.publishState({
+      epoch,
+      serving_line: servingLine,
+      state: feedState,
+      since: isoShanghai(sinceWallMs),
+      ...(step.gap !== null && this.#gapBounds(step.gap)),
+      host: this.#parts.host,
+    })
+  }
+
+  /** Publishes what the journal holds, within the deadline, then lets go. Never throws. */
+  async close(deadlineMs: number, cut: AbortSignal): Promise<void> {
+    clearInterval(this.#timer)
+    await this.#requests?.close()
+    await this.publisher.close(deadlineMs, cut)
+  }
+
+  /** A gap is kept in monotonic time; consumers are told dates. */
+  #gapBounds({ fromMs, toMs }: { fromMs: number; toMs: number }): { from: string; to: string } {
+    const { clock } = this.#parts
+    const offsetMs = clock.wallMs() - clock.monotonicMs()
+    return { from: isoShanghai(fromMs + offsetMs), to: isoShanghai(toMs + offsetMs) }
+  }
+
+  async #askConsumers(): Promise<void> {
+    try {
+      this.consumers = await this.publisher.consumerBacklogs()
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      // The publisher tells about the bus; a number that is not known must not look like a small one.
+      this.consumers = []
+    }
+  }
+}
