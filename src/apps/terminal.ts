@@ -75,6 +75,8 @@ const MARK_OF_OUTCOME: Record<StepOutcome, { mark: string; tone: Tone }> = {
   planned: { mark: '·', tone: 'strong' },
 }
 const BAR_WIDTH = 24
+/** Of the longest step: a phase of a drill. */
+const NAME_WIDTH = 22
 const JSON_PROGRESS_EVERY_MS = 1_000
 
 /** Whether colours are wanted, by the two conventions programs agree on. */
@@ -110,7 +112,7 @@ function forPerson({ output, quiet }: TerminalOptions, paint: Terminal['paint'])
       if (quiet && record.outcome !== 'failed') return
       const { mark, tone } = MARK_OF_OUTCOME[record.outcome]
       const took = record.duration_ms >= 100 ? paint('faint', `  ${formatDuration(record.duration_ms)}`) : ''
-      say(`${paint(tone, mark)} ${record.name.padEnd(16)} ${record.detail}${took}`)
+      say(`${paint(tone, mark)} ${record.name.padEnd(NAME_WIDTH)} ${record.detail}${took}`)
     },
     progress(headline, bars) {
       if (quiet || output.isTTY !== true) return

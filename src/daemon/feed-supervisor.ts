@@ -282,7 +282,10 @@ export class FeedSupervisor {
   #timesOfFault(from: Line, nowMs: number): Pick<FailoverRecord, 'detect_ms' | 'decide_ms'> {
     const { lastTickMs } = this.#parts.path.lines[lineIndex(from)].market
     const redSinceMs = this.#redSinceMs[from] ?? nowMs
-    return { detect_ms: lastTickMs === 0 ? null : redSinceMs - lastTickMs, decide_ms: nowMs - redSinceMs }
+    return {
+      detect_ms: lastTickMs === 0 ? null : tenths(redSinceMs - lastTickMs),
+      decide_ms: tenths(nowMs - redSinceMs),
+    }
   }
 
   #delivery(nowMs: number): Delivery {
@@ -303,14 +306,14 @@ export class FeedSupervisor {
     const { record, decidedAtMs, before, gapBeforeMs } = this.#open
     const { path, sessions, liveness } = this.#parts
     if (record.first_tick_ms === null && path.firstTickReadMs > 0) {
-      record.first_tick_ms = Math.max(0, path.firstTickReadMs - decidedAtMs)
+      record.first_tick_ms = tenths(Math.max(0, path.firstTickReadMs - decidedAtMs))
     }
     const session = sessions[record.to]
     const coverage = session === null ? null : coverageOf(session)
     if (record.coverage_restored_ms === null && coverage !== null && coverage >= liveness.coverageThreshold) {
-      record.coverage_restored_ms = nowMs - decidedAtMs
+      record.coverage_restored_ms = tenths(nowMs - decidedAtMs)
     }
-    record.gap_ms = Math.max(gapBeforeMs, path.gapMs)
+    record.gap_ms = tenths(Math.max(gapBeforeMs, path.gapMs))
     record.lost = lostSince(before, this.#delivery(nowMs))
     const isComplete = record.first_tick_ms !== null && record.coverage_restored_ms !== null
     if ((isComplete && nowMs - decidedAtMs > 2_000) || nowMs - decidedAtMs > RECORD_DEADLINE_MS) this.#open = null
@@ -368,7 +371,12 @@ export class FeedSupervisor {
 function timesOfOrder({ givenAtMs, takenAtMs }: OrderManner, nowMs: number) {
   const onTheWayMs = givenAtMs === null ? Number.NaN : takenAtMs - givenAtMs
   const isCredible = onTheWayMs >= 0 && onTheWayMs < ORDER_AGE_MAX_MS
-  return { detect_ms: isCredible ? onTheWayMs : null, decide_ms: nowMs - takenAtMs }
+  return { detect_ms: isCredible ? tenths(onTheWayMs) : null, decide_ms: tenths(nowMs - takenAtMs) }
+}
+
+/** Finer is noise. */
+function tenths(ms: number): number {
+  return Math.round(ms * 10) / 10
 }
 
 function keepingHome(step: FailoverStep, { home, automaticSwitchesMs }: FailoverState): FailoverStep {

@@ -36,7 +36,7 @@ test('a person sees steps with their mark and time, and bars that give way to th
   terminal.step(STEP)
   terminal.result({ never: 'shown' })
   expect(text()).toBe(
-    '  subscribing\n  primary  ████████████░░░░░░░░░░░░  50%  250/500  0.3 s left\n\x1b[2A\x1b[0J✔ preflight        14 checks passed  1.2 s\n',
+    '  subscribing\n  primary  ████████████░░░░░░░░░░░░  50%  250/500  0.3 s left\n\x1b[2A\x1b[0J✔ preflight              14 checks passed  1.2 s\n',
   )
 })
 
@@ -77,7 +77,7 @@ test('--quiet tells a person of failures only', () => {
   terminal.step(STEP)
   terminal.progress('subscribing', BARS)
   terminal.step({ ...STEP, outcome: 'failed', detail: 'disk full' })
-  expect(text()).toBe('✘ preflight        disk full  1.2 s\n')
+  expect(text()).toBe('✘ preflight              disk full  1.2 s\n')
 })
 
 test('columns line up, coloured cells included', () => {

@@ -228,7 +228,7 @@ export class DrillRun {
       ended_on: this.endedOn,
       phases: this.phases,
       switches: this.switches.map((each) => ({ ...each, duplicates: scan?.duplicates ?? null })),
-      recovery_ms: recoveryMs,
+      recovery_ms: recoveryMs === null ? null : Math.round(recoveryMs * 10) / 10,
       objective_ms: objectiveMs,
       gap_ms: gaps.length === 0 ? null : Math.max(...gaps),
       lost: facts === null ? null : lostBetween(facts),

@@ -10,12 +10,12 @@ import { type DrillPhase, obstacleOf } from '#domain/drill.ts'
 import { problemOf } from '#domain/failure.ts'
 import { type Line, otherLine } from '#domain/line.ts'
 import type { FeedStatus } from '#domain/status.ts'
-import { formatDuration } from '../terminal.ts'
+import { formatDuration, openTerminal } from '../terminal.ts'
 import { awaitReady } from './await-ready.ts'
 import { cutFeed } from './cut-feed.ts'
 import { DrillRun, PhaseFailure, worstRecovery } from './drill-run.ts'
 import { awaitProof } from './prove-switch.ts'
-import { EndRun, type ModeEnd, type Run } from './run.ts'
+import { EndRun, type ModeEnd, type Run, StepLog } from './run.ts'
 import { checkLatches } from './safety.ts'
 import { stopRunning } from './stop.ts'
 
@@ -170,7 +170,7 @@ async function drillKillSwitch(drill: DrillRun): Promise<ModeEnd> {
 
 async function cutAll(drill: DrillRun): Promise<void> {
   await drill.phase('cut', async () => {
-    const { status, tookMs, problems } = await cutFeed(drill.run, { reason: drill.reason, drill: drill.id })
+    const { status, tookMs, problems } = await cutFeed(unheard(drill.run), { reason: drill.reason, drill: drill.id })
     const [problem] = problems
     if (problem !== undefined) throw new PhaseFailure(problem)
     if (status === null) {
@@ -185,9 +185,15 @@ async function cutAll(drill: DrillRun): Promise<void> {
   })
 }
 
+/** What belongs to one phase is told as that phase: a refusal that is wanted must not look like a failure. */
+function unheard(run: Run): Run {
+  const terminal = openTerminal({ form: 'json', output: { write: () => true }, quiet: true, color: false })
+  return { ...run, steps: new StepLog(terminal, run.clock, run.logger), warnings: [] }
+}
+
 async function provesRefusal(drill: DrillRun): Promise<void> {
   await drill.phase('refusal', async () => {
-    const refusal = await checkLatches(drill.run).then(
+    const refusal = await checkLatches(unheard(drill.run)).then(
       () => null,
       (error: unknown) => error,
     )
