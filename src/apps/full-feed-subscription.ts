@@ -20,6 +20,14 @@ interface RunOptions {
   metricsPort?: string
 }
 
+type Action = 'refresh' | 'show' | 'diff'
+
+interface CatalogueOptions {
+  line: 'primary' | 'backup'
+  force: boolean
+  reload: boolean
+}
+
 /** Runs one command and returns the exit code. */
 export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   let result: Promise<number> = Promise.resolve(EXIT.done)
@@ -64,13 +72,29 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
     })
   command
     .command('catalogue')
-    .description('show the contract list in use, or compare two')
-    .argument('<action>', 'show or diff', oneOf('show', 'diff'))
-    .argument('[file]', "diff: the list to compare the daemon's list with")
-    .action((action: string, file: string | undefined, _options: object, sub: Command) => {
+    .description('refresh, show or compare the contract list')
+    .argument('<action>', 'refresh, show or diff', oneOf('refresh', 'show', 'diff'))
+    .argument('[list]', 'show, diff: a contract list (JSON or CSV), or a trading day such as 20261119')
+    .addOption(
+      new Option('--line <line>', 'refresh: whose trading fronts to ask')
+        .choices(['primary', 'backup'])
+        .default('primary'),
+    )
+    .option('--force', 'refresh: again on the same trading day, and also to a list more than 5 % shorter', false)
+    .option('--reload', 'refresh: let the running daemon read the new list', false)
+    .addHelpText(
+      'after',
+      `
+refresh logs in to the trading front, once per trading day, within the login budget. Without a list, show tells the running
+daemon's (or what it would read), diff what changed between the last two trading days; with one, what it has besides the list in use.
+
+Exit codes of refresh: 69 also for a list that is more than 5 % shorter than the one in use: the front is taken for not ready, as
+nothing of ours is wrong, and the old list stays; 77 also when the front refuses the credentials, which latches the account.`,
+    )
+    .action((action: Action, file: string | undefined, options: CatalogueOptions, sub: Command) => {
       const shared = sharedOptionsOf(sub)
       result = import('./full-feed-subscription/catalogue.ts').then(({ catalogue }) =>
-        catalogue(shared, env, { action, file }),
+        catalogue(shared, env, { ...options, action, file }),
       )
     })
   command
@@ -128,10 +152,11 @@ function addRun(command: Command, act: (shared: SharedOptions, options: RunOptio
     .action((options: RunOptions, sub: Command) => act(sharedOptionsOf(sub), options))
 }
 
-function oneOf(...choices: string[]): (value: string) => string {
+function oneOf<Choice extends string>(...choices: Choice[]): (value: string) => Choice {
   return (value) => {
-    if (!choices.includes(value)) throw new InvalidArgumentError(`Allowed choices are ${choices.join(', ')}.`)
-    return value
+    const choice = choices.find((each) => each === value)
+    if (choice === undefined) throw new InvalidArgumentError(`Allowed choices are ${choices.join(', ')}.`)
+    return choice
   }
 }
 

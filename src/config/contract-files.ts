@@ -5,7 +5,7 @@
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { Failure } from '#domain/failure.ts'
-import { formatVtSymbol, parseVtSymbol } from '#domain/instrument.ts'
+import { formatVtSymbol, isInstrumentId, parseVtSymbol } from '#domain/instrument.ts'
 
 export const CONTRACT_FILE_BYTES_MAX = 64 * 1024 * 1024
 export const CONTRACT_ROWS_MAX = 200_000
@@ -166,13 +166,10 @@ function collect<Item extends Contract>(
   return { list: [...byName.values()], duplicates: [...duplicates] }
 }
 
-// Combination names hold a space and an ampersand; CTP ids have at most 80 bytes.
-const SYMBOL = /^[A-Za-z0-9][\x20-\x7e]{0,79}$/
-
 function contractOf(value: unknown): Contract | null {
   if (typeof value === 'string') {
     const parsed = parseVtSymbol(value.trim())
-    return parsed === undefined || !SYMBOL.test(parsed.instrument)
+    return parsed === undefined || !isInstrumentId(parsed.instrument)
       ? null
       : { symbol: parsed.instrument, exchange: parsed.exchange }
   }

@@ -9,6 +9,13 @@ export function isExchange(text: string): text is Exchange {
   return (EXCHANGES as readonly string[]).includes(text)
 }
 
+// Combination names hold a space and an ampersand; CTP ids have at most 80 bytes.
+const INSTRUMENT_ID = /^[A-Za-z0-9](?:[\x20-\x7e]{0,78}[\x21-\x7e])?$/
+
+export function isInstrumentId(text: string): boolean {
+  return INSTRUMENT_ID.test(text)
+}
+
 const PRODUCT = /^(?:[A-Za-z]+ )?([A-Za-z]+)/
 
 /**
