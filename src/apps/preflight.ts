@@ -58,13 +58,15 @@ export function preflightChecks(config: Config, options: PreflightOptions): Pref
 }
 
 function inputChecks(config: Config, options: PreflightOptions, calendar: () => CalendarAnswer): PreflightCheck[] {
-  const { adapter, bridgePath, sdkLibDir } = config.feed
+  const { adapter } = config.feed
   const unless = unlessDoubtful(options)
   const checks = [
     secretsCheck(secretsOf(config, options), { env: options.env }),
     calendarCheckOf(config, options, calendar),
   ]
-  if (adapter === 'ctp') checks.push(ctpLibraryCheck({ bridgePath, sdkLibDir }))
+  if (adapter === 'ctp') {
+    checks.push(unless(['CTP_SDK_LIB_DIR', 'CTP_BRIDGE_PATH', 'CTP_TD_LOGIN_FIRST'], ctpCheckOf(config, options)))
+  }
   const { file, maxAgeHours } = config.catalogue
   if (file !== null) {
     const read = async () => {
@@ -87,6 +89,13 @@ function inputChecks(config: Config, options: PreflightOptions, calendar: () => 
     )
   if (adapter !== 'ctp' && config.sim.scenarioFile !== null) checks.push(scenarioCheck(config.sim.scenarioFile))
   return checks
+}
+
+function ctpCheckOf(config: Config, { env }: PreflightOptions): PreflightCheck {
+  const { bridgePath, sdkLibDir, tdLoginFirst } = config.feed
+  const hasTradingFronts = linesOf(config).some(({ tdFronts }) => tdFronts.length > 0)
+  const trading = tdLoginFirst ? 'logins' : hasTradingFronts ? 'catalogue' : 'none'
+  return ctpLibraryCheck({ installation: { bridgePath, sdkLibDir }, env, trading })
 }
 
 /** Loaded when first asked for: two checks want it, a simulation neither. */

@@ -115,15 +115,11 @@ describe.skipIf(whyNoBridge !== undefined).each(BUILDS)(
       for (const session of [...primary.sessions, ...backup.sessions]) expect(session.socket.destroyed).toBe(true)
     })
 
-    it('says so when there is no bridge, and lives on to be told otherwise', async () => {
-      const [primary, backup] = [await frontOf(), await frontOf()]
-      const { home, daemon } = begin('/nonexistent/ctp-bridge', { primary, backup })
-      const { lines } = await home.until(
-        'the lines have given up or wait',
-        (status) => status.lines.primary.state !== 'connecting',
-      )
-      expect(lines.primary.detail).toContain('could not be started')
-      expect(await daemon.stop()).toEqual({ code: 0, signal: null })
+    it('is not started without a bridge: 78, and how to build one', async () => {
+      const { home, daemon } = begin('/nonexistent/ctp-bridge', { primary: await frontOf(), backup: await frontOf() })
+      expect(await daemon.end()).toEqual({ code: 78, signal: null })
+      expect(daemon.stderr).toMatch(/-> .*build:ctp-bridge/)
+      expect(home.has('control.sock')).toBe(false)
     })
   },
 )

@@ -1,4 +1,5 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -317,22 +318,66 @@ describe('the catalogue', () => {
 })
 
 describe('the CTP library', () => {
-  test('needs a bridge, a directory and the library in it', async () => {
-    const bridgePath = join(directory, 'ctp-bridge')
-    const sdkLibDir = join(directory, 'sdk')
-    const judge = (dir: string | null = sdkLibDir) => run(ctpLibraryCheck({ bridgePath, sdkLibDir: dir }))
-    expect(await judge()).toMatchObject({ result: 'failed', detail: expect.stringContaining('bridge') })
-    write('ctp-bridge', '')
-    expect(await judge()).toMatchObject({ result: 'failed', detail: expect.stringContaining('not executable') })
-    chmodSync(bridgePath, 0o755)
-    expect(await judge(null)).toMatchObject({ result: 'failed', detail: 'CTP_SDK_LIB_DIR is not set' })
-    expect(await judge()).toMatchObject({ result: 'failed', detail: expect.stringContaining("can't be read") })
-    mkdirSync(sdkLibDir)
-    expect(await judge()).toMatchObject({ result: 'failed', detail: expect.stringContaining('no thostmduserapi') })
-    for (const name of ['thostmduserapi_se.so', 'libthostmduserapi_se.so']) {
-      writeFileSync(join(sdkLibDir, name), '')
-      expect(await judge()).toMatchObject({ result: 'ok' })
-    }
+  const env = { PATH: process.env['PATH'] }
+  const judge = (trading: 'none' | 'catalogue' | 'logins', sdkLibDir: string | null = null, path = 'ctp-bridge') =>
+    runPreflight(
+      [ctpLibraryCheck({ installation: { bridgePath: join(directory, path), sdkLibDir }, env, trading })],
+      systemClock,
+    ).then(([result]) => result)
+
+  /** A bridge whose `--check` says what it is told to, built for a library with these bytes. */
+  const install = ({ answer = '', code = 0, trader = true } = {}) => {
+    const sha256 = createHash('sha256').update('library').digest('hex')
+    const library = write('thostmduserapi_se.so', 'library')
+    const traderLibrary = write('thosttraderapi_se.so', 'library')
+    const recorded = (path: string) => ({ library: path, sha256, api_version: 'v6' })
+    const md = recorded(library)
+    const record = { schema: 1, protocol: 1, md, trader: trader ? recorded(traderLibrary) : null, sanitized: false }
+    write('ctp-bridge.json', JSON.stringify(record))
+    write(
+      'ctp-bridge',
+      `#!/bin/sh\necho noise\necho '${answer || '{"session":"md","api_version":"v6.7.11"}'}'\nexit ${code}\n`,
+    )
+    chmodSync(join(directory, 'ctp-bridge'), 0o755)
+  }
+
+  test('is loaded, and its version told', async () => {
+    install()
+    expect(await judge('none')).toMatchObject({ result: 'ok', detail: expect.stringMatching(/v6\.7\.11; as built$/) })
+    expect(await judge('logins')).toMatchObject({ result: 'ok', detail: expect.stringContaining('thosttraderapi') })
+  })
+
+  test('without a bridge is a failure that says how to build one', async () => {
+    expect(await judge('none')).toMatchObject({ result: 'failed', remedy: expect.stringContaining('build:ctp-bridge') })
+  })
+
+  test('other than the one of the build is refused', async () => {
+    install()
+    write('thostmduserapi_se.so', 'updated')
+    expect(await judge('none')).toMatchObject({ result: 'failed', detail: expect.stringContaining('SHA-256') })
+    expect(await judge('none', directory)).toMatchObject({
+      result: 'failed',
+      detail: expect.stringContaining('SHA-256'),
+    })
+    expect(await judge('none', join(directory, 'elsewhere'))).toMatchObject({
+      result: 'failed',
+      remedy: expect.stringContaining('CTP_SDK_LIB_DIR'),
+    })
+  })
+
+  test('that does not load is a failure with the words of the bridge', async () => {
+    install({ answer: '{"session":"md","message":"cannot load it","remedy":"Install libz."}', code: 69 })
+    expect(await judge('none')).toMatchObject({ result: 'failed', detail: 'cannot load it', remedy: 'Install libz.' })
+  })
+
+  test('of the trading session is a must only where logins need it', async () => {
+    install({ trader: false })
+    expect(await judge('none')).toMatchObject({ result: 'ok' })
+    expect(await judge('catalogue')).toMatchObject({
+      result: 'warning',
+      remedy: expect.stringContaining('catalogue file'),
+    })
+    expect(await judge('logins')).toMatchObject({ result: 'failed' })
   })
 })
 

@@ -1,6 +1,6 @@
 /** Checks of what the feed is given: secrets, market calendar, catalogue, vendor library, recordings, scenario. */
-import { constants } from 'node:fs'
-import { access, readdir, readFile, stat } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
+import { type CtpInstallation, type InspectedLibrary, inspectLibrary } from '#adapters/feeds/ctp/build-record.ts'
 import { parseScenario } from '#adapters/feeds/scenario.ts'
 import { resolveSecret, type SecretStores } from '#adapters/secrets/resolve-secret.ts'
 import { Failure, type Problem, problemOf } from '#domain/failure.ts'
@@ -107,34 +107,28 @@ function missingCatalogue(error: unknown): Finding {
   return failed(error.message, remedy)
 }
 
-interface CtpParts {
-  readonly bridgePath: string
-  readonly sdkLibDir: string | null
+interface CtpCheck {
+  readonly installation: CtpInstallation
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** What a trading session is for here: nothing, only the catalogue refresh, or every login. */
+  readonly trading: 'none' | 'catalogue' | 'logins'
 }
 
-/** Brokers and packagers name the same library with and without `lib`. */
-const MD_LIBRARY = /^(lib)?thostmduserapi(_se)?\.so$/
-
-export function ctpLibraryCheck({ bridgePath, sdkLibDir }: CtpParts): PreflightCheck {
+/** Loads what the feed will load, once, in the bridge's own process. */
+export function ctpLibraryCheck({ installation, env, trading }: CtpCheck): PreflightCheck {
   return {
     name: 'ctp-library',
-    async run() {
-      const notExecutable = await access(bridgePath, constants.X_OK).then(
-        () => false,
-        () => true,
-      )
-      if (notExecutable) {
-        const remedy = 'Build native/ctp-bridge (its README says how), or set CTP_BRIDGE_PATH to a built one.'
-        return failed(`the CTP bridge ${bridgePath} is not there or not executable`, remedy)
+    async run(signal) {
+      const told = ({ library, apiVersion }: InspectedLibrary) => `${library}, version ${apiVersion}`
+      const md = told(await inspectLibrary('md', installation, env, signal))
+      if (trading === 'none') return ok(`${md}; as built`)
+      try {
+        return ok(`${md}; ${told(await inspectLibrary('td', installation, env, signal))}; as built`)
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error
+        const detail = `${md}; no trading session: ${error.message}`
+        return trading === 'logins' ? failed(detail, error.remedy) : warning(detail, error.remedy)
       }
-      const remedy = 'Set CTP_SDK_LIB_DIR to the directory with thostmduserapi_se.so from the broker.'
-      if (sdkLibDir === null) return failed('CTP_SDK_LIB_DIR is not set', remedy)
-      const files = await readdir(sdkLibDir).catch(() => null) // Missing or forbidden is told the same way.
-      if (files === null) return failed(`the directory ${sdkLibDir} can't be read`, remedy)
-      const library = files.find((file) => MD_LIBRARY.test(file))
-      return library === undefined
-        ? failed(`no thostmduserapi_se.so in ${sdkLibDir}`, remedy)
-        : ok(`${sdkLibDir}/${library}`)
     },
   }
 }

@@ -5,6 +5,7 @@ import { isKilled, readLatches } from '#adapters/state/latches.ts'
 import { prepareStateDir } from '#adapters/state/state-dir.ts'
 import { createNotifier } from '#adapters/systemd/notifier.ts'
 import { systemClock } from '#clock.ts'
+import type { Config } from '#config/config.ts'
 import { readCatalogue } from '#config/contract-files.ts'
 import { type DaemonEnd, type Log, runDaemon } from '#daemon/run-daemon.ts'
 import { Failure, type Problem, problemOf } from '#domain/failure.ts'
@@ -39,6 +40,7 @@ export async function runCommand(shared: SharedOptions, env: NodeJS.ProcessEnv, 
     // Read once before anything starts, so that a damaged file is told here; and again by the daemon, now and at every reload.
     if (listFile !== null) await contractsOf(listFile)
     if (isKilled(await readLatches(config.stateDir))) throw killed()
+    if (config.feed.adapter === 'ctp') await checkLibraries(config, env)
     const { logger, close } = openLog({
       name: 'full-feed-subscription',
       stateDir: config.stateDir,
@@ -101,6 +103,13 @@ function flagsOf(options: RunOptions) {
 async function contractsOf(file: string): Promise<readonly { symbol: string; exchange: string }[]> {
   const { contracts } = await readCatalogue(file)
   return contracts
+}
+
+/** Without them no line will ever come up, so that is told here and not by a line that has given up. @throws Failure<'bridge-unavailable'> */
+async function checkLibraries({ feed }: Config, env: NodeJS.ProcessEnv): Promise<void> {
+  const { inspectLibrary } = await import('#adapters/feeds/ctp/build-record.ts')
+  await inspectLibrary('md', feed, env)
+  if (feed.tdLoginFirst) await inspectLibrary('td', feed, env)
 }
 
 function killed(): Failure {
