@@ -226,14 +226,15 @@ export class LineSession {
     let attempt = 0
     while (!signal.aborted) {
       this.#heldMs = 0
-      if (this.#wanted === 'off') {
-        this.#become('off', 'standby is cold: not logged in')
-        await this.#untilWantedChanges(signal)
-        continue
-      }
+      // Before all else: a latched line that was to rest would pass for one that could be raised.
       if (this.#env.isLatched(this.adapter.accountKey)) {
         this.#become('latched', 'the account is latched after a refused login; an operator must clear it')
         await quietSleep(1_000, signal)
+        continue
+      }
+      if (this.#wanted === 'off') {
+        this.#become('off', 'standby is cold: not logged in')
+        await this.#untilWantedChanges(signal)
         continue
       }
       const failure = await this.#holdBridge(signal)
