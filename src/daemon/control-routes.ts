@@ -116,7 +116,7 @@ function ticks(parts: RouteParts, pattern: string): ControlAnswer {
         let text = ''
         for (let i = 0; i < block.count; i++) {
           const tick = decodeTick(block, i)
-          if (wanted(tick)) text += `${JSON.stringify(tick)}\n`
+          if (tick.off_session !== true && wanted(tick)) text += `${JSON.stringify(tick)}\n`
         }
         if (text !== '') yield text
       }

@@ -19,6 +19,8 @@ export interface ReplayParts {
   /** 1 as recorded, 0 as fast as it goes. */
   speed: number
   take(line: LineIndex, slot: number, views: TickViews, at: number): void
+  /** The journal is behind: nothing more is permitted until it has caught up. */
+  isBacklogged(): boolean
   /** Called once, when the last row of every line was taken. */
   ended(): void
 }
@@ -75,7 +77,7 @@ export class ReplayDriver {
     const { sessions, marketClock, speed } = this.#parts
     const live = LINES.filter((line) => sessions[line]?.isStarted === true)
     for (const line of LINES) this.#welcome(line)
-    if (live.length === 0 || this.#mustWait()) return PACE_INTERVAL_MS
+    if (live.length === 0 || this.#mustWait() || this.#parts.isBacklogged()) return PACE_INTERVAL_MS
     // A bridge answers within a turn or two; one that does not must not cost a core.
     if (live.some((line) => this.#nextMs[line] === null)) return this.#idleTurns++ < IDLE_TURNS_MAX ? 0 : 1
     this.#idleTurns = 0

@@ -31,6 +31,8 @@ export interface StatusParts {
   clock: Clock
   latency: RecentHistogram
   throughput: Throughput
+  /** Of the ticks that the line brought first. */
+  lineThroughput: readonly [Throughput, Throughput]
   journal: JournalFacts
   /** Null without a bus. */
   bus: FeedBus | null

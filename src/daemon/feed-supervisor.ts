@@ -99,6 +99,8 @@ export class FeedSupervisor {
   readonly pulses: Record<Line, PulseReading | null> = { primary: null, backup: null }
   /** Switches by `from to reason`, for the metrics. */
   readonly failovers = new Map<string, { from: Line; to: Line; reason: string; count: number }>()
+  /** CLOCK_MONOTONIC of the last round. */
+  lastRoundMs: number
   readonly #parts: SupervisorParts
   #open: OpenRecord | null = null
   #epochWrites: Promise<void> = Promise.resolve()
@@ -112,6 +114,7 @@ export class FeedSupervisor {
   constructor(parts: SupervisorParts) {
     this.#parts = parts
     const nowMs = parts.clock.monotonicMs()
+    this.lastRoundMs = nowMs
     this.state = startFailover({ serving: parts.home, paused: !parts.automatic, nowMs })
     this.feedStateSinceMs = nowMs
     this.tradingDay = parts.calendar.tradingDayOf(parts.marketClock.nowMs())
@@ -133,6 +136,7 @@ export class FeedSupervisor {
     const { clock, marketClock, path, evidence, sessions, failover } = this.#parts
     const nowMs = clock.monotonicMs()
     const marketMs = marketClock.nowMs()
+    this.lastRoundMs = nowMs
     evidence.update(nowMs, marketMs)
     this.#watchTradingDay(marketMs)
     const views = { primary: this.#view('primary', nowMs), backup: this.#view('backup', nowMs) }
@@ -337,7 +341,10 @@ export class FeedSupervisor {
     if (!isUp || redForMs < MUTE_PATIENCE_MS || nowMs - this.#secondChanceMs[line] < SECOND_CHANCE_EVERY_MS) return
     this.#secondChanceMs[line] = nowMs
     if (pulse?.reason === 'exchange-mute' || pulse?.reason === 'coverage-low') {
-      const slots = session.book.slotsIn(Subscription.subscribed).concat(session.book.slotsIn(Subscription.requested))
+      // Only what is unanswered, or what the other line brought news of: the rest of the subscriptions is good.
+      const { missed } = this.#parts.path.lines[session.index]
+      const silent = session.book.slotsIn(Subscription.subscribed).filter((slot) => (missed[slot] ?? 0) > 0)
+      const slots = silent.concat(session.book.slotsIn(Subscription.requested))
       this.#parts.log('warn', `${line}: asking for its ${slots.length} contracts again`)
       session.subscribeAgain(slots)
     } else if (pulse?.reason !== 'lagging' && pulse?.reason !== 'invalid-ticks') {

@@ -124,11 +124,12 @@ class ProductStates {
   /** How long the state has held, looked for over the last ten minutes: health asks for no more. */
   #heldFor(exchange: string, product: string, state: SessionState): number {
     const { calendar } = this.#parts
+    let provenMs = 0
     for (const minutes of [1, 2, 5, 10]) {
-      const beforeMs = this.#marketMs - minutes * 60_000
-      if (calendar.productState(exchange, product, beforeMs) !== state) return (minutes - 1) * 60_000
+      if (calendar.productState(exchange, product, this.#marketMs - minutes * 60_000) !== state) break
+      provenMs = minutes * 60_000
     }
-    return 600_000
+    return provenMs
   }
 }
 

@@ -2,7 +2,7 @@
 import type { Config, LineConfig } from '#config/config.ts'
 import { contractFilter } from '#domain/contract-filter.ts'
 import { isExchange, productOfInstrument } from '#domain/instrument.ts'
-import { InstrumentTable } from '#domain/instrument-table.ts'
+import { INSTRUMENTS_MAX, InstrumentTable } from '#domain/instrument-table.ts'
 import { LiveSessions, type MarketCalendar } from '#domain/session-calendar.ts'
 
 export class InstrumentSlots {
@@ -15,13 +15,14 @@ export class InstrumentSlots {
     this.live = new LiveSessions(calendar)
   }
 
-  /** The instrument's slot, made on first sight; null for an exchange that nobody knows. An ordinary front leaves `exchange` empty. */
+  /** The instrument's slot, made on first sight; null for an exchange that nobody knows, or when all slots are
+   * taken. An ordinary front leaves `exchange` empty. */
   slotOf(symbol: string, exchange: string): number | null {
     const known = this.table.slotOf(symbol)
     if (known !== undefined) return known
     const product = productOfInstrument(symbol)
     const place = exchange === '' ? (this.#calendar.exchangeOf(product) ?? '') : exchange
-    if (!isExchange(place)) return null
+    if (!isExchange(place) || this.table.count >= INSTRUMENTS_MAX) return null
     return this.table.add({ symbol, exchange: place, product }, this.live.productIndex(place, product))
   }
 }

@@ -15,7 +15,7 @@
 import type { Bridge, BridgeCommand, BridgeEnd, BridgeSink } from '#adapters/feeds/bridge-process.ts'
 import { kindOfBridgeExit } from '#adapters/feeds/ctp/bridge-exit.ts'
 import type { FeedAdapter } from '#adapters/feeds/feed-adapter.ts'
-import { type Message, vendorText } from '#adapters/feeds/wire.ts'
+import { type Message, PROTOCOL_VERSION, vendorText } from '#adapters/feeds/wire.ts'
 import { type Clock, sleep } from '#clock.ts'
 import { unreachable } from '#domain/assert.ts'
 import { Failure } from '#domain/failure.ts'
@@ -93,8 +93,13 @@ interface LineFailure {
 
 const NOTES_MAX = 100_000
 const RETIRE_GRACE_MS = 300
+const RETRY_DELAY_MAX_MS = 60_000
 /** Ids of this many contracts fit into one frame, however long they are. */
 const UNSUBSCRIBE_BATCH = 500
+/** Ids have 81 bytes at most, so this many fit into one frame. */
+const REQUEST_CONTRACTS_MAX = 700
+/** A market has some 20,000 instruments; a number far beyond is no number of an instrument. */
+const INSTRUMENT_NUMBER_MAX = 1_000_000
 /** A trading login as old as this is taken for seen by a market-data front that verifies, so that a storm of drops makes few of them. */
 const TRADING_LOGIN_REUSED_MS = 60 * 60_000
 /** A front that accepts does so within this time, or later by its own doing. */
@@ -138,6 +143,7 @@ export class LineSession {
   readonly #answers = new Map<number, (code: number) => void>()
   #bridge: Bridge | null = null
   #isStarted = false
+  #lastSequence = 0
   #slots = new Int32Array(0)
   #wanted: WantedUp
   #wantedChanged = new AbortController()
@@ -224,6 +230,7 @@ export class LineSession {
   /** Holds the line until the signal aborts; then the bridge is gone. Never rejects but for our own mistakes. */
   async run(signal: AbortSignal): Promise<void> {
     let attempt = 0
+    let lastKind: FeedErrorKind | null = null
     while (!signal.aborted) {
       this.#heldMs = 0
       // Before all else: a latched line that was to rest would pass for one that could be raised.
@@ -239,7 +246,9 @@ export class LineSession {
       }
       const failure = await this.#holdBridge(signal)
       if (failure === null) continue
-      attempt = attemptNumber(attempt, this.#heldMs)
+      // Each kind has its own backoff and its own last attempt: a night of refused connects must not use up those of a login.
+      attempt = failure.kind === lastKind ? attemptNumber(attempt, this.#heldMs) : 1
+      lastKind = failure.kind
       await this.#performRetry(failure, attempt, signal)
     }
     this.#become('off', 'stopped')
@@ -280,6 +289,7 @@ export class LineSession {
     this.#become('connecting', 'starting the bridge')
     this.#inbox.clear()
     this.#slots = new Int32Array(0)
+    this.#lastSequence = 0
     this.bridgeStarts++
     this.lastFrameMs = clock.monotonicMs()
     const bridge = this.#env.openBridge(this.adapter.command(), {
@@ -300,6 +310,10 @@ export class LineSession {
       if (hello.kind === 'timed-out') return { kind: 'bridge-hung', message: 'the bridge process did not say hello' }
       if (hello.item.type === 'ended') return failureOfEnd(hello.item.end)
       if (hello.item.type === 'recycle') return hello.item.failure
+      const { code: version } = hello.item.message
+      if (version !== PROTOCOL_VERSION) {
+        return { kind: 'protocol-fault', message: `the bridge speaks version ${version}, not ${PROTOCOL_VERSION}` }
+      }
       bridge.send('start', { texts: this.adapter.startPairs() })
       this.#isStarted = true
       if (this.adapter.listing === 'bridge') {
@@ -311,9 +325,10 @@ export class LineSession {
       clearInterval(watch)
       this.#isStarted = false
       this.#loginScope.abort()
+      await bridge.retire(RETIRE_GRACE_MS)
+      // Not before: what is drained may still speak of a connection.
       this.connected = false
       this.loggedIn = false
-      await bridge.retire(RETIRE_GRACE_MS)
       this.lateBytes += bridge.bytesDropped
       this.#bridge = null
       this.#failAnswers()
@@ -362,20 +377,24 @@ export class LineSession {
     reconnects: number,
     signal: AbortSignal,
   ): Promise<LineFailure | 'disconnected' | 'log-in-again' | null> {
-    const before = await this.#logInToTradeFirst(reconnects, signal)
-    if (before !== 'made' && before !== 'reused') return before
-    const permitted = await this.#awaitLoginPermit(before === 'made' ? 0 : reconnects, signal)
-    if (permitted !== 'granted') return permitted
-
-    this.#become('logging-in', 'logging in')
-    this.loginOutcomes.granted++
+    this.#heldMs = 0
+    // Before the permit: a secret store that is down must not use up the login budget.
     let pairs: string[]
     try {
       pairs = await this.adapter.loginPairs(signal)
     } catch (error) {
+      if (signal.aborted) return null
       if (!(error instanceof Failure)) throw error
       return { kind: 'secret-unavailable', message: `${error.message} ${error.remedy}` }
     }
+    const before = await this.#logInToTradeFirst(reconnects, signal)
+    if (before !== 'made' && before !== 'reused') return before
+    const permitted = await this.#awaitLoginPermit(before === 'made' ? 0 : reconnects, signal)
+    if (permitted !== 'granted') return permitted
+    if (this.#wanted === 'off') return null
+
+    this.#become('logging-in', 'logging in')
+    this.loginOutcomes.granted++
     bridge.send('login', { texts: pairs })
     const { timeouts } = this.#env
     const answer = await this.#inbox.take(['loggedIn', 'disconnected', 'ended', 'recycle'], {
@@ -531,7 +550,7 @@ export class LineSession {
         await this.#untilWoken(scope)
         continue
       }
-      const batch = this.book.takeBatch(pacing.batchSize)
+      const batch = this.book.takeBatch(Math.min(pacing.batchSize, REQUEST_CONTRACTS_MAX))
       if (batch.length > 0) {
         this.#become('subscribing', `subscribed ${this.book.subscribed} of ${this.book.expected}`)
         const sent = await this.#requestBatch(bridge, batch, scope)
@@ -561,10 +580,12 @@ export class LineSession {
 
   /** When to ask again for contracts that gave no answer or were not ready; undefined when there are none. */
   #nextRoundMs(unansweredRounds: number): number | undefined {
-    const kind =
-      unansweredRounds > 0 ? 'acknowledgement-timeout' : this.#notReady.size > 0 ? 'contract-not-ready' : null
-    if (kind === null) return undefined
-    const decision = nextAttempt(kind, Math.max(1, unansweredRounds), this.#env.jitter(), 0)
+    if (unansweredRounds > 0) {
+      const { retryDelayMs } = this.#env.pacing
+      return Math.min(RETRY_DELAY_MAX_MS, retryDelayMs * 2 ** Math.min(unansweredRounds - 1, 16))
+    }
+    if (this.#notReady.size === 0) return undefined
+    const decision = nextAttempt('contract-not-ready', 1, this.#env.jitter(), 0)
     return decision.again === 'at' ? decision.atMs : undefined
   }
 
@@ -582,7 +603,8 @@ export class LineSession {
       const request = bridge.send('subscribe', { texts: batch.map((slot) => this.#env.slotName(slot).symbol) })
       const code = await this.#answerTo(request, scope)
       if (code === 0) return true
-      const kind = kindOfReturnCode(code)
+      // No library documents a positive code: the request is as good as not sent.
+      const kind = kindOfReturnCode(Math.min(code, -1))
       if (kind === 'subscribe-throttled') this.rateLimitHits++
       const decision = nextAttempt(kind, 1, this.#env.jitter(), this.#env.clock.monotonicMs())
       const waitMs = decision.again === 'at' ? decision.atMs - this.#env.clock.monotonicMs() : 1_000
@@ -629,10 +651,18 @@ export class LineSession {
   }
 
   #onTick(views: TickViews, at: number): void {
+    this.#countMissing((views.i32[(at >> 2) + 2] ?? 0) >>> 0)
     const slot = this.#slots[views.i32[(at >> 2) + 3] ?? 0] ?? -1
     // A tick is the only proof of a subscription that a front is bound to give.
     if (slot >= 0 && this.book.state(slot) === Subscription.requested) this.#acknowledge(slot)
     this.#env.tick(slot, views, at)
+  }
+
+  /** Frames are numbered from 1 and wrap at 2^32: a hole is what the bridge had to drop. */
+  #countMissing(sequence: number): void {
+    const missing = (sequence - this.#lastSequence - 1) >>> 0
+    if (missing > 0 && missing < 2 ** 31) this.missingFrames += missing
+    this.#lastSequence = sequence
   }
 
   #acknowledge(slot: number): void {
@@ -642,6 +672,7 @@ export class LineSession {
   }
 
   #onMessage(message: Message): void {
+    this.#countMissing(message.sequence)
     switch (message.type) {
       case 'hello':
         this.apiVersion = vendorText(message.texts[1])
@@ -694,6 +725,10 @@ export class LineSession {
 
   #learnInstrument(message: Message): void {
     const number = message.instrument
+    if (number > INSTRUMENT_NUMBER_MAX) {
+      this.recycle('protocol-fault', `the bridge numbers an instrument ${number}`)
+      return
+    }
     if (number >= this.#slots.length) {
       const larger = new Int32Array(Math.max(1024, 2 * number)).fill(-1)
       larger.set(this.#slots)

@@ -2,9 +2,18 @@
  * Who may log in now: the login budget, durable before a login is sent, and the latches. One place for both lines, because they may share
  * an account, and the same for an operator's command beside the daemon.
  */
-import { accountKey, isKilled, type Latch, latchOf, readLatches, setCredentialLatch } from '#adapters/state/latches.ts'
+import {
+  accountKey,
+  type CredentialLatch,
+  isKilled,
+  type Latch,
+  latchOf,
+  readLatches,
+  setCredentialLatch,
+} from '#adapters/state/latches.ts'
 import { LoginBudgetFile } from '#adapters/state/login-budget-file.ts'
 import type { Clock } from '#clock.ts'
+import { problemOf } from '#domain/failure.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
 import type { Line } from '#domain/line.ts'
 
@@ -12,11 +21,15 @@ export class LoginPermits {
   readonly #stateDir: string
   readonly #clock: Clock
   readonly #budget: LoginBudgetFile
+  readonly #onTrouble: (message: string) => void
+  /** By account key: latches of this process that are not on disk yet. */
+  readonly #unwritten = new Map<string, Omit<CredentialLatch, 'kind'>>()
   #latches: readonly Latch[] = []
 
   constructor(parts: { stateDir: string; clock: Clock; perMinute: number; onTrouble(message: string): void }) {
     this.#stateDir = parts.stateDir
     this.#clock = parts.clock
+    this.#onTrouble = parts.onTrouble
     this.#budget = new LoginBudgetFile(parts)
   }
 
@@ -28,6 +41,7 @@ export class LoginPermits {
 
   /** Looks for latches that an operator set or cleared. */
   async refresh(): Promise<void> {
+    await this.#writeLatches()
     this.#latches = await readLatches(this.#stateDir)
   }
 
@@ -37,7 +51,8 @@ export class LoginPermits {
   }
 
   isLatched(account: string): boolean {
-    return latchOf(this.#latches, accountKey(account)) !== null
+    const key = accountKey(account)
+    return this.#unwritten.has(key) || latchOf(this.#latches, key) !== null
   }
 
   async latch(
@@ -47,7 +62,8 @@ export class LoginPermits {
     reason: string,
     errorId: number | null = null,
   ): Promise<void> {
-    await setCredentialLatch(this.#stateDir, {
+    // It holds at once, whatever the disk says; a latch that can't be written is tried again at every refresh.
+    this.#unwritten.set(accountKey(account), {
       since: isoShanghai(this.#clock.wallMs()),
       reason,
       account: accountKey(account),
@@ -56,6 +72,17 @@ export class LoginPermits {
       errorId,
     })
     await this.refresh()
+  }
+
+  async #writeLatches(): Promise<void> {
+    for (const [key, latch] of this.#unwritten) {
+      try {
+        await setCredentialLatch(this.#stateDir, latch)
+        this.#unwritten.delete(key)
+      } catch (error) {
+        this.#onTrouble(`the latch of an account can't be kept on disk: ${problemOf(error).message}`)
+      }
+    }
   }
 
   /** Milliseconds until a login of this account may be sent; 0: granted, and counted on disk. */

@@ -1,6 +1,7 @@
 /** The daemon's counters as samples, gathered at each scrape. */
 import type { DaemonMetric, Sample } from '#adapters/metrics/daemon-metrics.ts'
 import { OUTCOME_NAMES } from '#domain/arbitration.ts'
+import type { LineCoverage } from '#domain/coverage.ts'
 import { EXCHANGES } from '#domain/instrument.ts'
 import type { SessionState } from '#domain/session-calendar.ts'
 import type { LineState } from '#domain/status.ts'
@@ -31,12 +32,13 @@ export function metricSamples(parts: StatusParts, faults: FaultCounts): Readonly
   const window = calendar.windowAt(marketMs).window
   const lines = linesOf(parts.sessions)
   const last = supervisor.lastFailover
+  const coverage = coverageOfLines(parts.sessions, parts, parts.coverageThreshold)[supervisor.serving]
   const samples: [DaemonMetric, readonly Sample[]][] = [
     [
       'md_throughput_mps',
       lines.map(({ line, index, adapter }) => ({
         labels: { feed: line, account: adapter.account ?? '' },
-        value: share(path.lines[index].firstArrivals, path.accepted) * parts.throughput.perSecond,
+        value: parts.lineThroughput[index].perSecond,
       })),
     ],
     [
@@ -55,11 +57,8 @@ export function metricSamples(parts: StatusParts, faults: FaultCounts): Readonly
         value: coverageOf(session) ?? 0,
       })),
     ],
-    [
-      'md_tick_coverage_ratio',
-      [plain(share(path.tickedCount, parts.sessions[supervisor.serving]?.book.expected ?? 0))],
-    ],
-    ['md_product_coverage_ratio', productCoverage(parts)],
+    ['md_tick_coverage_ratio', [plain(coverage?.tickedRatio ?? 0)]],
+    ['md_product_coverage_ratio', productCoverage(coverage)],
     [
       'md_rate_limit_hits_total',
       lines.map(({ line, rateLimitHits }) => ({ labels: { feed: line }, value: rateLimitHits })),
@@ -120,7 +119,10 @@ export function metricSamples(parts: StatusParts, faults: FaultCounts): Readonly
         return SESSION_STATES.map((state) => ({ labels: { exchange, state }, value: state === now ? 1 : 0 }))
       }),
     ],
-    ['md_heartbeat_timestamp_seconds', [plain(clock.wallMs() / 1_000)]],
+    [
+      'md_heartbeat_timestamp_seconds',
+      [plain((clock.wallMs() - (clock.monotonicMs() - supervisor.lastRoundMs)) / 1_000)],
+    ],
     ['md_journal_records_total', [plain(journal.records)]],
     ['md_journal_lost_total', [plain(path.refusedByLog)]],
     ['md_journal_bytes', [plain(journal.bytes)]],
@@ -130,8 +132,7 @@ export function metricSamples(parts: StatusParts, faults: FaultCounts): Readonly
   return new Map(samples.filter(([, list]) => list.length > 0))
 }
 
-function productCoverage(parts: StatusParts): Sample[] {
-  const coverage = coverageOfLines(parts.sessions, parts, parts.coverageThreshold)[parts.supervisor.serving]
+function productCoverage(coverage: LineCoverage | null): Sample[] {
   return (coverage?.products ?? []).map(({ exchange, product, subscribedRatio }) => ({
     labels: { exchange, product },
     value: subscribedRatio ?? 0,
@@ -160,8 +161,4 @@ function plain(value: number): Sample {
 
 function phase(name: string, ms: number | null): Sample[] {
   return ms === null ? [] : [{ labels: { phase: name }, value: ms / 1_000 }]
-}
-
-function share(part: number, whole: number): number {
-  return whole === 0 ? 0 : part / whole
 }

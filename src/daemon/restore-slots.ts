@@ -56,12 +56,18 @@ export async function restoreSlots(parts: RestoreParts): Promise<Restored> {
       break
     }
   }
-  const lastReceivedMs = await restoreFromJournal(parts, from, warnings)
-  return { instruments: parts.table.count, lastReceivedMs, warnings, epoch }
+  const journal = await restoreFromJournal(parts, from, warnings)
+  return {
+    instruments: parts.table.count,
+    lastReceivedMs: journal.lastReceivedMs,
+    warnings,
+    epoch: Math.max(epoch, journal.epoch),
+  }
 }
 
-async function restoreFromJournal(parts: RestoreParts, from: number, warnings: string[]): Promise<number | null> {
+async function restoreFromJournal(parts: RestoreParts, from: number, warnings: string[]) {
   let lastReceivedMs: number | null = null
+  let epoch = 0
   const blocks = readJournal({
     directory: parts.journalDirectory,
     from,
@@ -73,10 +79,11 @@ async function restoreFromJournal(parts: RestoreParts, from: number, warnings: s
       const name = block.instruments.get(block.views.u32[(at + JOURNAL_AT.instrument) >> 2] ?? 0)
       const slot = name === undefined ? null : parts.slotOf(name.symbol, name.exchange)
       if (slot !== null) parts.arbiter.restore(slot, restoredTick(block.views, at))
+      epoch = Math.max(epoch, block.views.u32[(at + JOURNAL_AT.epoch) >> 2] ?? 0)
       lastReceivedMs = block.views.f64[(at + JOURNAL_AT.receivedWallMs) >> 3] ?? lastReceivedMs
     }
   }
-  return lastReceivedMs
+  return { lastReceivedMs, epoch }
 }
 
 function restoredTick(views: RecordViews, at: number): RestoredTick {

@@ -74,7 +74,9 @@ export interface DaemonOptions {
   started(facts: { metricsPort: number }): void
 }
 
-export type DaemonEnd = { kind: 'stopped'; reason: string } | { kind: 'replay-over'; ticks: TickTotals }
+export type DaemonEnd =
+  | { kind: 'stopped'; reason: string }
+  | { kind: 'replay-over'; ticks: TickTotals; lost: number; isOnDisk: boolean }
 
 type FaultCounts = Map<string, { component: string; severity: string; count: number }>
 
@@ -84,6 +86,10 @@ const ROUND_LATE_MS = 500
 const LATCHES_EVERY_MS = 1_000
 const STATUS_EVERY_MS = 30_000
 const LINES_DEADLINE_MS = 7_000
+/** A replay at full speed waits for the disk from here on, far below what the journal holds at most. */
+const REPLAY_HELD_BYTES_MAX = 8 << 20
+/** A write that takes longer than this will not come back. */
+const JOURNAL_STUCK_MS = 20_000
 const BUS_EPOCH_TIMEOUT_MS = 1_500
 
 /**
@@ -169,9 +175,11 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
     isPaused: automation.pause !== null,
   })
   const throughput = new Throughput()
+  const lineThroughput = [new Throughput(), new Throughput()] as const
   rounds.perform = (nowMs) => {
     supervisor.round()
     throughput.sample(path.accepted, nowMs)
+    for (const index of [0, 1] as const) lineThroughput[index].sample(path.lines[index].firstArrivals, nowMs)
   }
   const status: StatusParts = {
     supervisor,
@@ -183,6 +191,7 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
     clock,
     latency: latency.recent,
     throughput,
+    lineThroughput,
     journal: journal.writer,
     bus,
     recovery: journal.recovery.message,
@@ -200,7 +209,9 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
   }
   await openControl(options, closers, { status, writer: journal.writer, ending, audit, automation })
   bus?.answer(requestProviders(status, log))
-  const metricsPort = await openMetrics(options, closers, { status, faults, latency: latency.total, rounds })
+  const journalMoves = writerProgress(journal.writer, clock)
+  const isAlive = () => rounds.areKept && journalMoves()
+  const metricsPort = await openMetrics(options, closers, { status, faults, latency: latency.total, isAlive })
 
   const timers = new Timers()
   const running: Promise<void>[] = []
@@ -225,7 +236,7 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
   })
   timers.every(STATUS_EVERY_MS, () => notifier.status(statusLine(status)))
   if (notifier.watchdogIntervalMs !== null)
-    timers.every(notifier.watchdogIntervalMs, () => rounds.areKept && notifier.alive())
+    timers.every(notifier.watchdogIntervalMs, () => isAlive() && notifier.alive())
   for (const session of linesOf(sessions)) running.push(session.run(ending.signal))
   if (replay.driver !== null) running.push(replay.driver.run(ending.signal, sleep))
 
@@ -260,6 +271,18 @@ class Ending {
   leave(end: DaemonEnd): void {
     this.#tell(end)
     this.#own.abort()
+  }
+}
+
+/** Whether the journal's writer gets on: a disk that refuses is its business, one that never answers needs a new process. */
+function writerProgress(writer: JournalWriter, clock: Clock): () => boolean {
+  let written = writer.writtenSequence
+  let movedAtMs = clock.monotonicMs()
+  return () => {
+    const hasWork = writer.heldBytes > 0 && writer.state === 'writing'
+    if (!hasWork || writer.writtenSequence !== written) movedAtMs = clock.monotonicMs()
+    written = writer.writtenSequence
+    return clock.monotonicMs() - movedAtMs < JOURNAL_STUCK_MS
   }
 }
 
@@ -475,7 +498,10 @@ function openReplay(
   if (feed.recordingClock === null) return null
   const ended = () => {
     log('info', `the replay is over: ${path.accepted} ticks accepted`)
-    if (untilEnd) void writer.sync().then(() => ending.leave({ kind: 'replay-over', ticks: tickTotals(path) }))
+    if (!untilEnd) return
+    void writer.sync().then((isOnDisk) => {
+      ending.leave({ kind: 'replay-over', ticks: tickTotals(path), lost: path.refusedByLog, isOnDisk })
+    })
   }
   return new ReplayDriver(
     {
@@ -485,6 +511,7 @@ function openReplay(
       sessions,
       speed: config.replay.speed,
       take: (line, slot, views, at) => path.take(line, slot, views, at),
+      isBacklogged: () => writer.heldBytes > REPLAY_HELD_BYTES_MAX,
       ended,
     },
     // Just before the first row, so that the first permit does not already let it go.
@@ -614,16 +641,16 @@ function textOrNull(value: unknown): string | null {
 async function openMetrics(
   { config, log }: DaemonOptions,
   closers: Closers,
-  parts: { status: StatusParts; faults: FaultCounts; latency: IntervalHistogram; rounds: Rounds },
+  parts: { status: StatusParts; faults: FaultCounts; latency: IntervalHistogram; isAlive(): boolean },
 ): Promise<number> {
-  const { status, faults, latency, rounds } = parts
+  const { status, faults, latency, isAlive } = parts
   const metrics = await serveMetrics({
     host: config.monitoring.metricsHost,
     port: config.monitoring.metricsPort,
     page: metricsPage({ samples: () => metricSamples(status, faults), latency }),
     live: () => ({
-      ok: rounds.areKept,
-      detail: rounds.areKept ? 'alive' : 'the rounds of the supervisor have stopped',
+      ok: isAlive(),
+      detail: isAlive() ? 'alive' : 'the rounds of the supervisor or the writes of the journal stand still',
     }),
     ready: () => {
       const { ready, detail } = readiness(status)

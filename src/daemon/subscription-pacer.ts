@@ -10,6 +10,8 @@ export interface PacingPolicy {
   /** Contracts per window; 0 turns pacing off. */
   maxPerWindow: number
   windowMs: number
+  /** Before contracts that gave no answer are asked for again; doubles from time to time. */
+  retryDelayMs: number
 }
 
 export interface SubscriptionPacer {

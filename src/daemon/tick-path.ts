@@ -136,7 +136,14 @@ export class TickPath {
       return -1
     }
     const arbiter = this.#arbiter
-    const outcome = arbiter.classify(line, slot, this.#table.productIndex[slot] ?? 0, views, at, this.alone)
+    const outcome = arbiter.classify(
+      line,
+      slot,
+      this.#table.productIndex[slot] ?? 0,
+      views,
+      at,
+      this.alone || this.listedOn[slot] !== BOTH_LINES,
+    )
     counts.outcomes[outcome] = (counts.outcomes[outcome] ?? 0) + 1
     if (outcome === Outcome.invalid) return outcome
 
@@ -163,6 +170,10 @@ export class TickPath {
   forgetTicked(): void {
     this.ticked.fill(0)
     this.tickedCount = 0
+    for (const line of this.lines) {
+      line.lastLiveMs.fill(0)
+      line.missed.fill(0)
+    }
   }
 
   /** Begins to measure a switch to this line: the longest time between accepted ticks, and the line's first live tick. */

@@ -51,6 +51,7 @@ class Stage {
         calendar: realCalendar(),
         sessions: { primary: this.lines.primary.session, backup: this.lines.backup.session },
         speed,
+        isBacklogged: () => false,
         take: (index, _slot, views, at) => {
           this.taken.push(`${LINES[index]} ${views.i32[(at + TICK_AT.volume) >> 2]}`)
         },

@@ -10,7 +10,7 @@ beforeEach(() => {
 afterEach(() => clock.dispose())
 
 const never = new AbortController().signal
-const DEFAULT: PacingPolicy = { batchSize: 500, maxPerWindow: 500, windowMs: 500 }
+const DEFAULT: PacingPolicy = { batchSize: 500, maxPerWindow: 500, windowMs: 500, retryDelayMs: 1_000 }
 
 /** When each batch was admitted, ms after the first was asked for. */
 async function admissions(policy: PacingPolicy, batches: readonly number[], passMs: number): Promise<number[]> {

@@ -68,7 +68,7 @@ export class ScriptedLine {
         silenceMs: 6 * SECOND,
         catalogueMs: 120 * SECOND,
       },
-      pacing: { batchSize, maxPerWindow: 0, windowMs: 500 },
+      pacing: { batchSize, maxPerWindow: 0, windowMs: 500, retryDelayMs: 1_000 },
       pacer: {
         admit: async (contracts) => {
           this.admitted.push(contracts)

@@ -1,11 +1,11 @@
 /** `full-feed-subscription run`: configuration, log, signals, and the daemon between them. */
 import { hostname } from 'node:os'
 import { openLog } from '#adapters/log/logger.ts'
-import { isKilled, readLatches } from '#adapters/state/latches.ts'
+import { accountKey, isKilled, latchOf, readLatches } from '#adapters/state/latches.ts'
 import { prepareStateDir } from '#adapters/state/state-dir.ts'
 import { createNotifier } from '#adapters/systemd/notifier.ts'
 import { systemClock } from '#clock.ts'
-import type { Config } from '#config/config.ts'
+import { type Config, linesOf } from '#config/config.ts'
 import { readCatalogue } from '#config/contract-files.ts'
 import { type DaemonEnd, type Log, runDaemon } from '#daemon/run-daemon.ts'
 import { Failure, type Problem, problemOf } from '#domain/failure.ts'
@@ -39,7 +39,12 @@ export async function runCommand(shared: SharedOptions, env: NodeJS.ProcessEnv, 
     const listFile = options.contracts ?? config.catalogue.file
     // Read once before anything starts, so that a damaged file is told here; and again by the daemon, now and at every reload.
     if (listFile !== null) await contractsOf(listFile)
-    if (isKilled(await readLatches(config.stateDir))) throw killed()
+    const latches = await readLatches(config.stateDir)
+    if (isKilled(latches)) throw killed()
+    const mayLogIn = linesOf(config).some(
+      (line) => latchOf(latches, accountKey(`${line.brokerId}/${line.userId}`)) === null,
+    )
+    if (!mayLogIn) throw noLineMayLogIn()
     if (config.feed.adapter === 'ctp') await checkLibraries(config, env)
     const { logger, close } = openLog({
       name: 'full-feed-subscription',
@@ -120,9 +125,17 @@ function killed(): Failure {
   )
 }
 
+function noLineMayLogIn(): Failure {
+  return new Failure(
+    'no-line-may-log-in',
+    'the account of every line is latched after a refused login',
+    'Correct the cause, then clear the latch: start-live-env status --clear-latch primary --reason TEXT.',
+  )
+}
+
 function exitCodeOf(kind: string): number {
   if (kind === 'daemon-running') return EXIT.locked
-  if (kind === 'killed') return EXIT.refused
+  if (kind === 'killed' || kind === 'no-line-may-log-in') return EXIT.refused
   return EXIT.configuration
 }
 
@@ -159,13 +172,18 @@ function listenForSignals(log: Log) {
 }
 
 function reportEnd(shared: SharedOptions, end: DaemonEnd): number {
+  const isWhole = end.kind === 'stopped' || (end.isOnDisk && end.lost === 0)
+  const exitCode = isWhole ? EXIT.done : EXIT.fault
   print(shared, {
     command: 'run',
     outcome: end.kind,
-    exit_code: 0,
-    ...(end.kind === 'stopped' ? { reason: end.reason } : { ticks: end.ticks }),
+    exit_code: exitCode,
+    ...(end.kind === 'stopped' ? { reason: end.reason } : { ticks: end.ticks, lost: end.lost, on_disk: end.isOnDisk }),
   })
-  return EXIT.done
+  if (!isWhole) {
+    process.stderr.write('journal: not every tick of the replay is on disk\n  -> Free disk space and replay again.\n')
+  }
+  return exitCode
 }
 
 function refuse(shared: SharedOptions, problems: readonly Problem[], exitCode: number): number {
