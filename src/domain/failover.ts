@@ -298,11 +298,10 @@ function judgeLeaving({ state, input, policy, servingView, otherView: target }: 
   switch (state.automation.kind) {
     case 'paused':
       return { kind: 'stay', reason: 'automation-paused' }
-    case 'flap-latched': {
-      const { deadSinceMs } = state.automation
-      const isRescue = deadSinceMs !== null && nowMs - deadSinceMs >= policy.latchRescueMs
-      return isRescue ? { kind: 'rescue', target } : { kind: 'stay', reason: 'flap-latch-holds' }
-    }
+    case 'flap-latched':
+      return isRescueDue(state, policy, nowMs)
+        ? { kind: 'rescue', target }
+        : { kind: 'stay', reason: 'flap-latch-holds' }
     case 'automatic': {
       const isHeldDown = state.lastSwitchMs !== null && nowMs - state.lastSwitchMs < policy.holdDownMs
       if (isHeldDown && !(isDead && isToGreen)) return { kind: 'stay', reason: 'held-down' }
@@ -314,6 +313,11 @@ function judgeLeaving({ state, input, policy, servingView, otherView: target }: 
   }
 }
 
+function isRescueDue({ automation }: FailoverState, policy: FailoverPolicy, nowMs: number): boolean {
+  const deadSinceMs = automation.kind === 'flap-latched' ? automation.deadSinceMs : null
+  return deadSinceMs !== null && nowMs - deadSinceMs >= policy.latchRescueMs
+}
+
 function deadForMs({ phase }: FailoverState, nowMs: number): number {
   return phase.kind === 'suspect' && FAULT_OF_REASON[phase.cause] === 'dead' ? nowMs - phase.sinceMs : 0
 }
@@ -323,8 +327,9 @@ function decideRaising(moment: Moment, sinceMs: number): FailoverStep {
   if (delivers(servingView)) return decideServing(moment, 'target-confirmed')
   if (!delivers(otherView)) return enterGap(moment)
   const isLate = input.nowMs - sinceMs >= policy.raiseGraceMs || hasGivenUp(servingView)
-  if (isLate && state.automation.kind === 'automatic' && otherView !== null && canServe(otherView)) {
-    return switchAutomatically(moment, otherView, 'target-did-not-rise')
+  if (isLate && otherView !== null && canServe(otherView)) {
+    if (state.automation.kind === 'automatic') return switchAutomatically(moment, otherView, 'target-did-not-rise')
+    if (isRescueDue(state, policy, input.nowMs)) return rescue(moment, otherView)
   }
   return stay(moment, 'raising-target', servingView.reason)
 }
@@ -418,7 +423,7 @@ function step(
   return {
     state,
     serve: state.serving,
-    feedState: feedStateOf(state.phase, input.marketIsOpen),
+    feedState: feedStateAt(moment, state.phase),
     epochBump: isMoved,
     reason,
     cause,
@@ -429,6 +434,12 @@ function step(
 
 function gapEndMs(fromMs: number, { lastTickMs, nowMs }: FailoverInput): number {
   return lastTickMs !== null && lastTickMs > fromMs ? lastTickMs : nowMs
+}
+
+/** While the configured line is still coming up, consumers may already be getting the ticks of the other one. */
+function feedStateAt({ input, otherView }: Moment, phase: FailoverPhase): FeedState {
+  if (phase.kind === 'starting' && input.marketIsOpen && delivers(otherView)) return 'SUSPECT'
+  return feedStateOf(phase, input.marketIsOpen)
 }
 
 export function feedStateOf(phase: FailoverPhase, marketIsOpen: boolean): FeedState {

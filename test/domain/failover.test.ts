@@ -344,10 +344,29 @@ describe('at the start', () => {
 
   it('the configured line is waited for while the other is up already', () => {
     const day = starting('not-connected', 'ticking')
-    expect(says(day.pass(POLICY.startGraceMs - 100))).toEqual(['primary', 'GAP', 'coming-up'])
-    expect(says(day.see('primary', 'subscribing'))).toEqual(['primary', 'GAP', 'coming-up'])
+    expect(says(day.pass(POLICY.startGraceMs - 100))).toEqual(['primary', 'SUSPECT', 'coming-up'])
+    expect(says(day.see('primary', 'subscribing'))).toEqual(['primary', 'SUSPECT', 'coming-up'])
+    expect(says(day.see('backup', 'not-connected'))).toEqual(['primary', 'GAP', 'coming-up'])
     day.pass(40_000)
     expect(says(day.see('primary', 'ticking'))).toEqual(['primary', 'ACTIVE', 'came-up'])
+  })
+
+  it('a flap latch on a line that cannot rise is left for the line that still ticks', () => {
+    const day = new Day()
+    day.lines.backup = view('standing-by')
+    day.see('primary', 'invalid-ticks')
+    for (let switches = 0; switches < POLICY.flapLimit - 1; switches++) {
+      day.see('backup', 'latched', 'unable')
+      day.pass(POLICY.holdDownMs)
+      day.see('backup', 'standing-by')
+    }
+    day.see('backup', 'latched', 'unable')
+    expect(day.state.automation.kind).toBe('flap-latched')
+    expect(day.state.serving).toBe('backup')
+    expect(says(day.see('primary', 'ticking'))).toEqual(['backup', 'SWITCHED', 'raising-target'])
+    day.pass(POLICY.latchRescueMs)
+    expect(day.step.serve).toBe('primary')
+    expect(day.reasonsSince(0)).toContain('latched-line-dead')
   })
 
   it('the other line serves when the configured one is down for too long', () => {
