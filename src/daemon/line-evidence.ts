@@ -15,6 +15,8 @@ const SAMPLES = 61
 const RATE_WEIGHT = 1 / 60
 /** Seconds with ticks from which a rate is taken for usual: the first ones of a quiet exchange may come in a heap. */
 const RATE_SAMPLES_MIN = 20
+/** A longer silence counts as this long: an outage must not make a liquid exchange look quiet. */
+const RATE_SILENCE_MAX_S = 30
 /** A percentile of fewer delays says nothing: the first ticks after a login come in a heap. */
 const DELAYS_MIN = 1_000
 
@@ -22,9 +24,10 @@ interface ExchangeMemory {
   state: SessionState
   stateSinceMs: number
   ticksBefore: number
-  /** Ticks per second of the exchange while open, both lines' best. */
-  rate: number
-  /** Seconds with ticks that the rate was learnt from. */
+  /** Ticks while open and the seconds that they took, both lines' best, the past fading. */
+  rateTicks: number
+  rateSeconds: number
+  /** Seconds with ticks that were learnt from. */
   rateSamples: number
   /** Since the last second with ticks, while open. */
   silentSeconds: number
@@ -56,7 +59,8 @@ export class EvidenceKeeper {
       state: parts.calendar.exchangeState(exchange, parts.marketMs),
       stateSinceMs: parts.nowMs,
       ticksBefore: 0,
-      rate: 0,
+      rateTicks: 0,
+      rateSeconds: 0,
       rateSamples: 0,
       silentSeconds: 0,
     }))
@@ -125,7 +129,7 @@ export class EvidenceKeeper {
       exchange,
       sessionState: memory?.state ?? 'closed',
       inStateForMs: nowMs - (memory?.stateSinceMs ?? nowMs),
-      expectedGapMs: memory !== undefined && memory.rateSamples >= RATE_SAMPLES_MIN ? 1_000 / memory.rate : null,
+      expectedGapMs: memory === undefined ? null : expectedGapMs(memory),
       ...(silence !== undefined && otherSilence !== undefined
         ? silenceEvidence(silence, otherSilence)
         : { thisLastTickMs: null, otherLastTickMs: null, unanswered: null }),
@@ -145,20 +149,28 @@ export class EvidenceKeeper {
     this.#exchanges.forEach((memory, i) => {
       // The better of both lines, since one of them may be the one that is silent.
       const ticks = Math.max(...this.#path.lines.map((line) => line.exchangeTicks[i] ?? 0))
-      const rate = Math.max(0, ticks - memory.ticksBefore) / seconds
+      const news = Math.max(0, ticks - memory.ticksBefore)
       memory.ticksBefore = ticks
       if (memory.state !== 'open') return
-      if (rate === 0) {
+      if (news === 0) {
         memory.silentSeconds += seconds
         return
       }
-      // Silence counts once it is over and as a single sample: it is what the usual rate is to be compared with.
-      const sample = (rate * seconds) / (memory.silentSeconds + seconds)
-      memory.silentSeconds = 0
+      // Silence counts once it is over: until then it is what the usual rate is to be compared with.
+      const tookSeconds = Math.min(memory.silentSeconds, RATE_SILENCE_MAX_S) + seconds
+      memory.rateTicks += news - RATE_WEIGHT * memory.rateTicks
+      memory.rateSeconds += tookSeconds - RATE_WEIGHT * memory.rateSeconds
       memory.rateSamples++
-      memory.rate += Math.max(RATE_WEIGHT, 1 / memory.rateSamples) * (sample - memory.rate)
+      memory.silentSeconds = 0
     })
   }
+}
+
+/** Null while unknown. A rate learnt from a few seconds only is tempered by the silence since. */
+function expectedGapMs({ rateTicks, rateSeconds, rateSamples, silentSeconds }: ExchangeMemory): number | null {
+  if (rateTicks === 0) return null
+  const silence = rateSamples < RATE_SAMPLES_MIN ? Math.min(silentSeconds, RATE_SILENCE_MAX_S) : 0
+  return (1_000 * (rateSeconds + silence)) / rateTicks
 }
 
 /** Subscribed share of the line's own list; null while it has none. */
