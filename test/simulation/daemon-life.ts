@@ -1,0 +1,325 @@
+/**
+ * One life of the supervisor's decision core in a simulation, from start to stop or crash: the real arbiter, tick path, line sessions,
+ * evidence, pulses, failover machine and login budget, on virtual time and scripted fronts. What a daemon keeps on disk is in `Disk`, which
+ * outlives it.
+ */
+import type { FeedAdapter } from '#adapters/feeds/feed-adapter.ts'
+import { CHECKPOINT_COLUMNS } from '#adapters/state/checkpoint-file.ts'
+import { sleep } from '#clock.ts'
+import { FeedSupervisor } from '#daemon/feed-supervisor.ts'
+import { InstrumentSlots } from '#daemon/instrument-slots.ts'
+import { EvidenceKeeper } from '#daemon/line-evidence.ts'
+import { LineSession } from '#daemon/line-session.ts'
+import { wallMarketClock } from '#daemon/market-clock.ts'
+import { type AppendedTick, TickPath } from '#daemon/tick-path.ts'
+import { Arbiter, type Outcome, TICK_KINDS } from '#domain/arbitration.ts'
+import type { FailoverCommand, FailoverPolicy, FailoverStep } from '#domain/failover.ts'
+import { LINES, type Line } from '#domain/line.ts'
+import { DEFAULT_LIVENESS_POLICY } from '#domain/liveness.ts'
+import { EMPTY_LOGIN_BUDGET, grantLogin, type LoginBudget } from '#domain/login-budget.ts'
+import type { MarketCalendar } from '#domain/session-calendar.ts'
+import { TICK_AT, TICK_F64, type TickViews } from '#domain/tick.ts'
+import type { Lots } from './lots.ts'
+import type { Oracle } from './oracle.ts'
+import type { Schedule } from './schedule.ts'
+import type { SimFront } from './sim-front.ts'
+import type { SimContract } from './sim-market.ts'
+import type { VirtualTime } from './virtual-time.ts'
+
+/** One journalled tick, as a later life reads it back. */
+export interface JournalledTick {
+  writtenAtMs: number
+  contract: number
+  ordinal: number
+  /** Trading day, event ms, volume, off-session, six of the book: a row of the checkpoint. */
+  row: Float64Array
+}
+
+/** What outlives a daemon. */
+export class Disk {
+  epoch = 0
+  budget: LoginBudget = EMPTY_LOGIN_BUDGET
+  readonly latched = new Set<string>()
+  journal: JournalledTick[] = []
+  /** How many journalled ticks the checkpoint contains, and where every contract stood. */
+  checkpoint: { journalled: number; rows: { slot: number; row: Float64Array }[] } | null = null
+}
+
+/** Rules of the supervisor that a test breaks on purpose; nothing here is broken by default. */
+export interface BrokenRules {
+  arbiter?: (slots: InstrumentSlots) => Arbiter
+  failover?: Partial<FailoverPolicy>
+  isLatched?: (account: string) => boolean
+  requestLogin?: () => Promise<number>
+}
+
+export interface LifeParts {
+  schedule: Schedule
+  policy: FailoverPolicy
+  broken: BrokenRules
+  time: VirtualTime
+  lots: Lots
+  calendar: MarketCalendar
+  contracts: readonly SimContract[]
+  fronts: Readonly<Record<Line, SimFront>>
+  disk: Disk
+  oracle: Oracle
+  keepsJournal: boolean
+  log(message: string): void
+}
+
+const FIRST_TICK_MS = 30_000
+const CHECKPOINT_EVERY_MS = 10_000
+const SUBSCRIBE_BATCH = 6
+const BATCH_EVERY_MS = 60
+
+export class DaemonLife {
+  readonly slots: InstrumentSlots
+  readonly arbiter: Arbiter
+  readonly path: TickPath
+  readonly sessions: Readonly<Record<Line, LineSession>>
+  readonly supervisor: FeedSupervisor
+  isAlive = true
+  readonly #parts: LifeParts
+  readonly #ending = new AbortController()
+  #running: Promise<unknown> = Promise.resolve()
+  #roundIsDue = false
+  #outcome: Outcome | -1 = -1
+  #checkpoints: { isCancelled: boolean } | null = null
+
+  constructor(parts: LifeParts) {
+    this.#parts = parts
+    const { calendar, time, contracts, policy, schedule } = parts
+    this.slots = new InstrumentSlots(calendar)
+    this.arbiter = parts.broken.arbiter?.(this.slots) ?? new Arbiter(this.slots.live)
+    this.#restore()
+    this.path = new TickPath({
+      arbiter: this.arbiter,
+      table: this.slots.table,
+      log: { append: (views, at, slot, _line, tick) => this.#append(views, at, slot, tick) },
+    })
+    this.sessions = { primary: this.#openLine('primary'), backup: this.#openLine('backup') }
+    for (const { symbol, exchange } of contracts) {
+      const slot = this.slots.slotOf(symbol, exchange)
+      if (slot === null) continue
+      for (const line of LINES) this.sessions[line].book.list(slot)
+      this.path.listedOn[slot] = 0b11
+    }
+    const marketClock = wallMarketClock(time)
+    this.supervisor = new FeedSupervisor({
+      sessions: this.sessions,
+      path: this.path,
+      evidence: new EvidenceKeeper({
+        path: this.path,
+        sessions: this.sessions,
+        calendar,
+        nowMs: time.monotonicMs(),
+        marketMs: marketClock.nowMs(),
+      }),
+      calendar,
+      marketClock,
+      clock: time,
+      epochFile: { write: (epoch) => this.#writeEpoch(epoch) },
+      liveness: DEFAULT_LIVENESS_POLICY,
+      failover: { ...policy, ...parts.broken.failover },
+      standbyMode: schedule.standby,
+      firstTickMs: FIRST_TICK_MS,
+      home: schedule.home,
+      automatic: true,
+      linesShareFront: schedule.linesShareFront,
+      lost: () => 0,
+      log: (_level, message) => parts.log(message),
+      tradingDayChanged: () => undefined,
+      published: (change) => this.isAlive && parts.oracle.published(change, parts.disk.epoch),
+    })
+  }
+
+  /** Makes the first epoch durable and starts both lines. */
+  async begin(): Promise<void> {
+    await this.supervisor.begin(this.#parts.disk.epoch)
+    this.#parts.oracle.lifeBegins(this.supervisor)
+    this.round()
+    this.#running = Promise.all(LINES.map((line) => this.sessions[line].run(this.#ending.signal))).catch(
+      (error: unknown) => this.#parts.oracle.fault(error),
+    )
+    this.#checkpoints = this.#parts.time.every(CHECKPOINT_EVERY_MS, () => this.#saveCheckpoint())
+  }
+
+  /** Hands a line's next tick over and tells what the tick path made of it. */
+  deliver(front: SimFront): Outcome | -1 {
+    this.#outcome = -1
+    front.deliver()
+    return this.#outcome
+  }
+
+  round(command: FailoverCommand | null = null): FailoverStep | null {
+    if (!this.isAlive) return null
+    const step = this.supervisor.round(command)
+    this.#parts.oracle.judgeRound(this, step, command)
+    return step
+  }
+
+  /** Orderly: lines are closed, everything is written. */
+  async stop(): Promise<void> {
+    this.#ending.abort()
+    await this.#running
+    await this.supervisor.settled()
+    this.#end()
+    this.#saveCheckpoint()
+  }
+
+  /** The process is gone: what was not written yet is lost. */
+  crash(): void {
+    this.#end()
+    this.#ending.abort()
+    for (const line of LINES) this.#parts.fronts[line].abandon()
+    const { disk, time, lots, oracle } = this.#parts
+    const writtenUntilMs = time.nowMs - lots.between(0, 30)
+    const lost = disk.journal.filter(({ writtenAtMs }) => writtenAtMs > writtenUntilMs)
+    disk.journal = disk.journal.filter(({ writtenAtMs }) => writtenAtMs <= writtenUntilMs)
+    oracle.forgetLost(lost)
+  }
+
+  #end(): void {
+    this.isAlive = false
+    if (this.#checkpoints !== null) this.#checkpoints.isCancelled = true
+  }
+
+  #openLine(line: Line): LineSession {
+    const parts = this.#parts
+    const { time, lots, calendar, disk, broken, schedule } = parts
+    const front = parts.fronts[line]
+    const session: LineSession = new LineSession(line, adapterOf(front, lots), 'off', {
+      clock: time,
+      openBridge: (_command, sink) => front.openBridge(sink),
+      timeouts: {
+        helloMs: 10_000,
+        connectMs: 10_000,
+        loginMs: 15_000,
+        ackMs: 10_000,
+        silenceMs: 6_000,
+        catalogueMs: 60_000,
+      },
+      pacing: { batchSize: SUBSCRIBE_BATCH, maxPerWindow: 0, windowMs: 1, retryDelayMs: 1_000 },
+      pacer: { admit: (_contracts, signal) => sleep(BATCH_EVERY_MS, signal) },
+      maxSubscribeAttempts: 4,
+      requestLogin: async (account) => {
+        if (broken.requestLogin !== undefined) return broken.requestLogin()
+        const grant = grantLogin(disk.budget, account, time.wallMs(), schedule.loginsPerMinute)
+        if (!grant.granted) return Math.max(1, grant.retryAtMs - time.wallMs())
+        disk.budget = grant.budget
+        await sleep(lots.between(0.5, 5))
+        return 0
+      },
+      isLatched: (account) => broken.isLatched?.(account) ?? disk.latched.has(account),
+      latch: async (account) => {
+        disk.latched.add(account)
+      },
+      slotOf: (symbol, exchange) => this.slots.slotOf(symbol, exchange),
+      listed: () => undefined,
+      slotName: (slot) => this.slots.table.name(slot),
+      expectSnapshot: (slot) => this.arbiter.expectSnapshot(session.index, slot),
+      reading: (nowMs) => {
+        this.path.readAtMs = nowMs
+      },
+      tick: (slot, views, at) => {
+        this.#outcome = this.path.take(session.index, slot, views, at)
+      },
+      reached: () => undefined,
+      changed: () => this.#roundSoon(),
+      jitter: () => lots.next(),
+      marketIsOpen: () => calendar.marketState(time.wallMs()) === 'open',
+      log: (_level, message) => parts.log(message),
+    })
+    return session
+  }
+
+  #roundSoon(): void {
+    if (this.#roundIsDue) return
+    this.#roundIsDue = true
+    this.#parts.time.after(0, () => {
+      this.#roundIsDue = false
+      this.round()
+    })
+  }
+
+  async #writeEpoch(epoch: number): Promise<void> {
+    const { lots, disk } = this.#parts
+    // A disk usually answers within milliseconds; a busy one does not.
+    await sleep(lots.isLucky(0.9) ? lots.between(1, 10) : lots.between(100, 900))
+    if (this.isAlive) disk.epoch = Math.max(disk.epoch, epoch)
+  }
+
+  #append(views: TickViews, at: number, slot: number, tick: AppendedTick): number {
+    const { oracle, disk, time, keepsJournal } = this.#parts
+    oracle.journalled(tick, this.supervisor)
+    if (!keepsJournal) return 1
+    const ordinal = oracle.deliveringOrdinal
+    const row = journalRow(views, at, tick)
+    disk.journal.push({ writtenAtMs: time.nowMs, contract: slot, ordinal, row })
+    return disk.journal.length
+  }
+
+  /** As restore-slots.ts does it from files. */
+  #restore(): void {
+    const { contracts, disk } = this.#parts
+    // Slots are handed out in the order of the contract list, in every life.
+    for (const { symbol, exchange } of contracts) this.slots.slotOf(symbol, exchange)
+    for (const { slot, row } of disk.checkpoint?.rows ?? []) this.#restoreRow(slot, row)
+    for (const tick of disk.journal.slice(disk.checkpoint?.journalled ?? 0)) this.#restoreRow(tick.contract, tick.row)
+  }
+
+  #restoreRow(slot: number, row: Float64Array): void {
+    const [tradingDay = 0, eventMs = 0, volume = 0, offSession = 0] = row
+    const book = row.subarray(4, CHECKPOINT_COLUMNS)
+    this.arbiter.restore(slot, { tradingDay, eventMs, volume, offSession: offSession === 1, book })
+  }
+
+  #saveCheckpoint(): void {
+    const { contracts, disk, keepsJournal } = this.#parts
+    if (!keepsJournal) return
+    const rows: { slot: number; row: Float64Array }[] = []
+    for (let slot = 0; slot < contracts.length; slot++) {
+      for (const kind of TICK_KINDS) {
+        if (!this.arbiter.knows(slot, kind)) continue
+        const row = new Float64Array(CHECKPOINT_COLUMNS)
+        this.arbiter.describe(slot, kind, row)
+        rows.push({ slot, row })
+      }
+    }
+    disk.checkpoint = { journalled: disk.journal.length, rows }
+  }
+}
+
+function adapterOf(front: SimFront, lots: Lots): FeedAdapter {
+  return {
+    kind: 'sim',
+    account: '***sim',
+    accountKey: front.account,
+    front: null,
+    listing: 'file',
+    command: () => ({ program: 'none', args: [], env: {} }),
+    startPairs: () => [],
+    tradingLogin: null,
+    loginPairs: async (signal) => {
+      await sleep(lots.between(0.5, 20), signal).catch(() => undefined)
+      return []
+    },
+  }
+}
+
+function journalRow({ f64, i32 }: TickViews, at: number, tick: AppendedTick): Float64Array {
+  const double = (index: number) => f64[(at >> 3) + index] ?? Number.NaN
+  return Float64Array.of(
+    tick.tradingDay,
+    tick.eventMs,
+    i32[(at + TICK_AT.volume) >> 2] ?? 0,
+    tick.offSession ? 1 : 0,
+    double(TICK_F64.OpenInterest),
+    double(TICK_F64.LastPrice),
+    double(TICK_F64.BidPrice1),
+    double(TICK_F64.AskPrice1),
+    i32[(at + TICK_AT.bidVolumes) >> 2] ?? 0,
+    i32[(at + TICK_AT.askVolumes) >> 2] ?? 0,
+  )
+}

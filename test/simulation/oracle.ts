@@ -1,0 +1,407 @@
+/**
+ * What must hold in every simulation, judged from what is true of market, fronts and schedule, not from what the supervisor believes. The
+ * first thing that does not hold ends the simulation.
+ */
+import type { FeedChange, FeedSupervisor } from '#daemon/feed-supervisor.ts'
+import type { AppendedTick } from '#daemon/tick-path.ts'
+import { DEFAULT_ARBITRATION, OUTCOME_NAMES, Outcome } from '#domain/arbitration.ts'
+import type { FailoverCommand, FailoverPolicy, FailoverStep } from '#domain/failover.ts'
+import { LINES, type Line, otherLine } from '#domain/line.ts'
+import { LOGIN_WINDOW_MS } from '#domain/login-budget.ts'
+import type { MarketCalendar } from '#domain/session-calendar.ts'
+import { TICK_AT } from '#domain/tick.ts'
+import type { DaemonLife, JournalledTick } from './daemon-life.ts'
+import type { Schedule } from './schedule.ts'
+import type { SimFront } from './sim-front.ts'
+import type { SimMarket } from './sim-market.ts'
+import type { VirtualTime } from './virtual-time.ts'
+
+export type Rule =
+  | 'tick-lost'
+  | 'tick-twice'
+  | 'tick-backwards'
+  | 'tick-unknown'
+  | 'garbage-accepted'
+  | 'off-session-accepted'
+  | 'epoch'
+  | 'failover-without-cause'
+  | 'failover-while-paused'
+  | 'hold-down'
+  | 'flap-limit'
+  | 'failback-too-soon'
+  | 'login-budget'
+  | 'latched-login'
+  | 'false-gap'
+  | 'missed-gap'
+  | 'late-failover'
+  | 'no-recovery'
+  | 'fault'
+
+export class Violation extends Error {
+  readonly rule: Rule
+
+  constructor(rule: Rule, message: string, cause?: unknown) {
+    super(`${rule}: ${message}`, { cause })
+    this.rule = rule
+  }
+}
+
+/** Refusals after which an account may not log in again until an operator says so. */
+const LATCHING_IDS: ReadonlySet<number> = new Set([3, 48, 63, 75, 131, 140])
+
+/** How long after a line's trouble a switch may still name this cause: guards look back over a minute. */
+const CAUSE_MEMORY_MS: ReadonlyMap<string, number> = new Map([
+  ['lagging', 65_000],
+  ['invalid-ticks', 65_000],
+])
+const CAUSE_MEMORY_USUAL_MS = 3_500
+const IMPAIRED: ReadonlySet<string> = new Set(['exchange-mute', 'coverage-low', 'invalid-ticks', 'lagging'])
+
+const FALSE_GAP_MS = 20_000
+const MISSED_GAP_MS = 45_000
+const WELL_BEFORE_MS = 15_000
+/** What a clock of rounds and sums of doubles may add. */
+const SLACK_MS = 1_200
+
+interface LineTruth {
+  lastTroubleMs: number
+  /** Since when the line is in order; null while it is not. */
+  okSinceMs: number | null
+  /** Since when it delivers nothing; null while it does. */
+  deadSinceMs: number | null
+  /** When the front last held no session. */
+  lastBrokenMs: number
+  lastLiveMs: number
+}
+
+export interface OracleParts {
+  schedule: Schedule
+  policy: FailoverPolicy
+  time: VirtualTime
+  calendar: MarketCalendar
+  market: SimMarket
+  fronts: Readonly<Record<Line, SimFront>>
+}
+
+export class Oracle {
+  readonly counts = { delivered: 0, accepted: 0, rounds: 0, switches: 0, logins: 0 }
+  violation: Violation | null = null
+  readonly #parts: OracleParts
+  readonly #accepted: Set<number>[]
+  readonly #moments: Int32Array
+  /** Ordinals accepted, newest last, to be taken back when a crash loses them. */
+  readonly #history: { ordinal: number; moment: number }[][]
+  readonly #truth: Record<Line, LineTruth>
+  readonly #logins = new Map<string, number[]>()
+  readonly #latched = new Set<string>()
+  #epochSeen = 0
+  readonly #servingOfEpoch = new Map<number, Line>()
+  /** Of each exchange: seconds in which the present life accepted ticks, and the last of them. */
+  readonly #tickSeconds = new Map<string, { count: number; last: number }>()
+  #openSinceMs: number | null = null
+  #lastHaltMs = Number.NEGATIVE_INFINITY
+  // Of the present life:
+  #lifeSinceMs = 0
+  #serving: Line | null = null
+  #epoch = 0
+  #automaticSinceMs: number | null = null
+  #isPaused = false
+  #isKilled = false
+  #lastSwitchMs: number | null = null
+  #automaticSwitchesMs: number[] = []
+  deliveringOrdinal = 0
+
+  constructor(parts: OracleParts) {
+    this.#parts = parts
+    const { length } = parts.market.contracts
+    this.#accepted = Array.from({ length }, () => new Set<number>())
+    this.#history = Array.from({ length }, () => [])
+    this.#moments = new Int32Array(length).fill(-1)
+    this.#truth = { primary: freshTruth(), backup: freshTruth() }
+  }
+
+  fault(error: unknown): void {
+    if (error instanceof Violation) this.violation ??= error
+    else
+      this.violation ??= new Violation('fault', error instanceof Error ? (error.stack ?? error.message) : String(error))
+  }
+
+  // ---- ticks
+
+  /** Before a tick is handed over. */
+  delivering(record: number): void {
+    this.deliveringOrdinal = this.#parts.market.ring.ordinal[record] ?? 0
+  }
+
+  judgeTick(front: SimFront, record: number, outcome: Outcome | -1, knewContract: boolean): void {
+    const { ring } = this.#parts.market
+    this.counts.delivered++
+    const contract = ring.contract[record] ?? 0
+    const ordinal = ring.ordinal[record] ?? 0
+    const moment = ring.moment[record] ?? 0
+    const isAccepted = outcome === Outcome.accepted
+    const describe = () => {
+      const name = outcome === -1 ? 'unknown' : OUTCOME_NAMES[outcome]
+      return `${front.line} ${this.#parts.market.contracts[contract]?.symbol} tick ${ordinal} (moment ${moment}, last accepted moment ${this.#moments[contract]}) was ${name}`
+    }
+    if (outcome === -1) throw this.#wrong('tick-unknown', describe())
+    if (ring.isCorrupt[record] === 1) {
+      // The very first state of a contract cannot be compared with anything.
+      if (isAccepted && knewContract) throw this.#wrong('garbage-accepted', describe())
+      if (isAccepted) this.#moments[contract] = Math.max(this.#moments[contract] ?? -1, moment)
+      return
+    }
+    const receivedMs = ring.views.f64[(ring.byteOf(record) + TICK_AT.receivedWallMs) >> 3] ?? 0
+    const isFresh = receivedMs - (ring.stampMs[record] ?? 0) <= DEFAULT_ARBITRATION.freshMs
+    if (ring.isLive[record] === 0 || !isFresh) {
+      if (isAccepted) throw this.#wrong('off-session-accepted', describe())
+      return
+    }
+    this.#truth[front.line].lastLiveMs = this.#parts.time.nowMs
+    const lastMoment = this.#moments[contract] ?? -1
+    const wasAccepted = this.#accepted[contract]?.has(ordinal) === true
+    const isNews = moment > lastMoment || (moment === lastMoment && !wasAccepted)
+    if (isNews && !isAccepted) throw this.#wrong('tick-lost', describe())
+    if (!isNews && isAccepted) throw this.#wrong(wasAccepted ? 'tick-twice' : 'tick-backwards', describe())
+    if (!isAccepted) return
+    this.counts.accepted++
+    const exchange = this.#parts.market.contracts[contract]?.exchange ?? ''
+    const second = Math.floor(this.#parts.time.nowMs / 1_000)
+    const seconds = this.#tickSeconds.get(exchange) ?? { count: 0, last: 0 }
+    if (second !== seconds.last) this.#tickSeconds.set(exchange, { count: seconds.count + 1, last: second })
+    this.#moments[contract] = moment
+    this.#accepted[contract]?.add(ordinal)
+    this.#history[contract]?.push({ ordinal, moment })
+  }
+
+  /** A crash lost these before they were on disk: nobody has seen them. */
+  forgetLost(lost: readonly JournalledTick[]): void {
+    for (const { contract, ordinal, row } of lost) {
+      if (row[3] === 1) continue
+      this.#accepted[contract]?.delete(ordinal)
+      const history = this.#history[contract]
+      while (history !== undefined && (history.at(-1)?.ordinal ?? -1) >= ordinal) history.pop()
+      this.#moments[contract] = history?.at(-1)?.moment ?? -1
+    }
+  }
+
+  journalled(tick: AppendedTick, supervisor: FeedSupervisor): void {
+    if (tick.epoch < this.#epochSeen)
+      throw this.#wrong('epoch', `a tick is stamped ${tick.epoch} after ${this.#epochSeen}`)
+    if (tick.epoch > supervisor.epoch) throw this.#wrong('epoch', `a tick is stamped ${tick.epoch}, not yet decided`)
+    this.#epochSeen = tick.epoch
+  }
+
+  /** Only remembers what is wrong: the caller's promise chain is not the place to throw. */
+  published({ epoch, servingLine }: FeedChange, epochOnDisk: number): void {
+    if (epoch > epochOnDisk) this.#wrong('epoch', `epoch ${epoch} is published, but ${epochOnDisk} is on disk`)
+    const known = this.#servingOfEpoch.get(epoch)
+    if (known !== undefined && known !== servingLine)
+      this.#wrong('epoch', `epoch ${epoch} is published for ${known} and for ${servingLine}`)
+    this.#servingOfEpoch.set(epoch, servingLine)
+  }
+
+  /** A tick as published was accepted of the contract, so that a corrupted one could be told from it. */
+  hasSeenTruth(contract: number): boolean {
+    return (this.#history[contract]?.length ?? 0) > 0
+  }
+
+  // ---- logins
+
+  loginSent(line: Line, account: string): void {
+    this.counts.logins++
+    const { time, schedule } = this.#parts
+    if (this.#latched.has(account)) throw this.#wrong('latched-login', `${line} logs in with a latched account`)
+    if (this.#isKilled) throw this.#wrong('latched-login', `${line} logs in after the kill switch`)
+    const recent = (this.#logins.get(account) ?? []).filter((atMs) => time.nowMs - atMs < LOGIN_WINDOW_MS)
+    // A grant is written before the login is sent, so two logins may come closer together than their grants.
+    const strict = recent.filter((atMs) => time.nowMs - atMs < LOGIN_WINDOW_MS - 100)
+    if (strict.length + 1 > schedule.loginsPerMinute)
+      throw this.#wrong('login-budget', `${line}: login ${strict.length + 1} of ${account} within a minute`)
+    this.#logins.set(account, [...recent, time.nowMs])
+  }
+
+  loginAnswered(account: string, code: number): void {
+    if (LATCHING_IDS.has(code)) this.#latched.add(account)
+  }
+
+  latchesCleared(): void {
+    this.#latched.clear()
+  }
+
+  // ---- rounds
+
+  lifeBegins(supervisor: FeedSupervisor): void {
+    if (supervisor.epoch <= this.#epoch)
+      throw this.#wrong('epoch', `epoch ${supervisor.epoch} is used again after a start`)
+    this.#lifeSinceMs = this.#parts.time.nowMs
+    this.#serving = supervisor.serving
+    this.#epoch = supervisor.epoch
+    this.#servingOfEpoch.set(supervisor.epoch, supervisor.serving)
+    this.#tickSeconds.clear()
+    this.#isPaused = false
+    this.#lastSwitchMs = null
+    this.#automaticSwitchesMs = []
+  }
+
+  judgeRound(life: DaemonLife, step: FailoverStep, command: FailoverCommand | null): void {
+    if (this.#serving === null) return
+    this.counts.rounds++
+    this.#learn(life)
+    this.#obey(command, step)
+    this.#judgeEpoch(life.supervisor, step)
+    if (step.serve !== this.#serving) this.#judgeSwitch(this.#serving, step, command, life)
+    this.#serving = step.serve
+    this.#epoch = life.supervisor.epoch
+    this.#judgeFeedState(life)
+    this.#judgePromptness(life)
+  }
+
+  /** Both lines in order for so long that rounds may be rarer. */
+  calmForMs(): number {
+    const { nowMs } = this.#parts.time
+    return Math.min(...LINES.map((line) => nowMs - (this.#truth[line].okSinceMs ?? nowMs)))
+  }
+
+  isInOrder(line: Line): boolean {
+    return this.#truth[line].okSinceMs !== null
+  }
+
+  #learn(life: DaemonLife): void {
+    const { time, calendar, fronts } = this.#parts
+    const { nowMs } = time
+    const isOpen = calendar.marketState(time.wallMs()) === 'open'
+    this.#openSinceMs = isOpen ? (this.#openSinceMs ?? nowMs) : null
+    for (const line of LINES) {
+      const front = fronts[line]
+      const session = life.sessions[line]
+      const truth = this.#truth[line]
+      const { active } = front
+      if (active.halted.size > 0) this.#lastHaltMs = nowMs
+      const isDead = !front.isLoggedIn || front.isHung || active.muted || front.backlogMs > 7_000
+      const isBroken = !front.isWhole || session.book.subscribed < session.book.expected
+      const isDegraded =
+        active.garbage.length > 0 || active.lose.length > 0 || active.lagMs > 0 || front.backlogMs > 1_000
+      truth.deadSinceMs = isDead ? (truth.deadSinceMs ?? nowMs) : null
+      if (!front.isLoggedIn) truth.lastBrokenMs = nowMs
+      const isOk = !isDead && !isBroken && !isDegraded && session.state === 'streaming'
+      truth.okSinceMs = isOk ? (truth.okSinceMs ?? nowMs) : null
+      if (!isOk) truth.lastTroubleMs = nowMs
+    }
+  }
+
+  #obey(command: FailoverCommand | null, step: FailoverStep): void {
+    if (command === 'pause') this.#isPaused = true
+    if (command === 'resume') this.#isPaused = false
+    if (command === 'kill') this.#isKilled = true
+    if (command === 'resume' || step.reason === 'operator-chose-line') this.#automaticSwitchesMs = []
+  }
+
+  #judgeEpoch(supervisor: FeedSupervisor, step: FailoverStep): void {
+    const isMoved = step.serve !== this.#serving
+    const expected = this.#epoch + (isMoved ? 1 : 0)
+    if (supervisor.epoch !== expected)
+      throw this.#wrong('epoch', `epoch ${supervisor.epoch} instead of ${expected} (${step.reason})`)
+    if (step.epochBump !== isMoved) throw this.#wrong('epoch', `a bump is told without a move (${step.reason})`)
+    if (supervisor.serving !== step.serve) throw this.#wrong('epoch', 'two serving lines are told')
+  }
+
+  #judgeSwitch(from: Line, step: FailoverStep, command: FailoverCommand | null, life: DaemonLife): void {
+    const { time, policy } = this.#parts
+    const { nowMs } = time
+    this.counts.switches++
+    const sinceSwitchMs = this.#lastSwitchMs === null ? Number.POSITIVE_INFINITY : nowMs - this.#lastSwitchMs
+    this.#lastSwitchMs = nowMs
+    const told = `${from} -> ${step.serve} (${step.reason}, cause ${step.cause})`
+    if (this.#isKilled) throw this.#wrong('failover-while-paused', `${told} after the kill switch`)
+    if (command === 'serve-primary' || command === 'serve-backup') return
+    if (this.#isPaused) throw this.#wrong('failover-while-paused', told)
+
+    const truth = this.#truth[from]
+    const target = this.#truth[step.serve]
+    const memoryMs = CAUSE_MEMORY_MS.get(step.cause ?? '') ?? CAUSE_MEMORY_USUAL_MS
+    const isCaused = nowMs - truth.lastTroubleMs <= memoryMs
+    const isHome = step.serve === life.supervisor.state.home
+    const targetHeldMs = nowMs - target.lastBrokenMs
+    const isStableHome = isHome && targetHeldMs >= policy.failbackStableMs - SLACK_MS
+    if (step.reason === 'home-proved-stable' && !isStableHome)
+      throw this.#wrong('failback-too-soon', `${told} although the line held only ${targetHeldMs} ms`)
+    if (!isCaused && !isStableHome) throw this.#wrong('failover-without-cause', told)
+    if (IMPAIRED.has(step.cause ?? '') && sinceSwitchMs < policy.holdDownMs)
+      throw this.#wrong('hold-down', `${told} ${sinceSwitchMs} ms after the switch before`)
+    if (step.reason === 'latched-line-dead') {
+      if (sinceSwitchMs < policy.latchRescueMs - SLACK_MS) throw this.#wrong('flap-limit', `${told} too soon`)
+      return
+    }
+    this.#automaticSwitchesMs = this.#automaticSwitchesMs.filter((atMs) => nowMs - atMs < policy.flapWindowMs)
+    this.#automaticSwitchesMs.push(nowMs)
+    if (this.#automaticSwitchesMs.length > policy.flapLimit) throw this.#wrong('flap-limit', told)
+  }
+
+  #judgeFeedState({ supervisor, sessions }: DaemonLife): void {
+    const { nowMs } = this.#parts.time
+    const { feedState } = supervisor
+    if (this.#openSinceMs === null) return
+    const openForMs = nowMs - this.#openSinceMs
+    const isHaltRecent = nowMs - this.#lastHaltMs < MISSED_GAP_MS
+    const okForMs = Math.max(...LINES.map((line) => nowMs - (this.#truth[line].okSinceMs ?? nowMs)))
+    if (feedState === 'GAP' && Math.min(okForMs, openForMs) >= FALSE_GAP_MS && !isHaltRecent)
+      throw this.#wrong('false-gap', `a line has been in order for ${okForMs} ms`)
+
+    const lastLiveMs = Math.max(...LINES.map((line) => this.#truth[line].lastLiveMs))
+    const silentMs = nowMs - Math.max(lastLiveMs, this.#openSinceMs, this.#lifeSinceMs)
+    const isRising = LINES.some((line) => sessions[line].state === 'subscribing')
+    const isTold = feedState === 'GAP' || feedState === 'KILLED' || feedState === 'CLOSED'
+    if (silentMs > MISSED_GAP_MS && !isRising && !isTold && this.liquidExchanges() >= 2)
+      throw this.#wrong('missed-gap', `${feedState} although no tick came for ${silentMs} ms`)
+  }
+
+  /** Those from which the present life knows that ticks are due. */
+  liquidExchanges(): number {
+    const { market, calendar, time } = this.#parts
+    const open = market.contracts.filter(
+      ({ exchange, product, gapMs }) =>
+        gapMs < 1_000 &&
+        (this.#tickSeconds.get(exchange)?.count ?? 0) > 30 &&
+        calendar.productState(exchange, product, time.wallMs() - MISSED_GAP_MS) === 'open' &&
+        calendar.productState(exchange, product, time.wallMs()) === 'open',
+    )
+    return new Set(open.map(({ exchange }) => exchange)).size
+  }
+
+  /** A dead serving line is left in time when the other one is in order. */
+  #judgePromptness({ supervisor }: DaemonLife): void {
+    const { schedule, time, fronts } = this.#parts
+    const { state } = supervisor
+    const { nowMs } = time
+    if (state.automation.kind !== 'automatic') this.#automaticSinceMs = null
+    else this.#automaticSinceMs ??= nowMs
+    if (schedule.standby !== 'hot' || this.#automaticSinceMs === null) return
+    if (state.phase.kind === 'starting' || state.phase.kind === 'killed') return
+    const { deadSinceMs } = this.#truth[state.serving]
+    const { okSinceMs } = this.#truth[otherLine(state.serving)]
+    if (deadSinceMs === null || okSinceMs === null || this.#openSinceMs === null) return
+    const isSettled = Math.min(nowMs - okSinceMs, nowMs - this.#openSinceMs) >= WELL_BEFORE_MS
+    if (!isSettled || nowMs - this.#lastHaltMs < MISSED_GAP_MS) return
+    const isHard = !fronts[state.serving].isLoggedIn
+    const deadForMs = nowMs - Math.max(deadSinceMs, this.#automaticSinceMs)
+    const allowedMs = isHard ? 1_700 : 12_000
+    if (deadForMs > allowedMs)
+      throw this.#wrong('late-failover', `${state.serving} has been dead for ${deadForMs} ms and serves still`)
+  }
+
+  #wrong(rule: Rule, message: string): Violation {
+    this.violation ??= new Violation(rule, message)
+    return this.violation
+  }
+}
+
+function freshTruth(): LineTruth {
+  return {
+    lastTroubleMs: Number.NEGATIVE_INFINITY,
+    okSinceMs: null,
+    deadSinceMs: null,
+    lastBrokenMs: Number.NEGATIVE_INFINITY,
+    lastLiveMs: Number.NEGATIVE_INFINITY,
+  }
+}
