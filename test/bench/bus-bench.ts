@@ -1,6 +1,7 @@
 /**
  * How fast a process reads the journal and publishes, beside a publish-only ceiling against the same server in the same run: on a shared
- * machine only the ratio means anything. `node bus-bench.js [--seconds 10] [--repeats 5] [--rates 20000,50000,100000]`; the short form,
+ * machine only the ratio means anything. `node bus-bench.js [--seconds 60] [--repeats 5] [--outage 60]
+ * [--rates 20000,50000,100000]`; the short form,
  * without arguments, takes some ten seconds. Two processes, as in production with one of them doing nothing else: this one writes the
  * journal at the rate asked for, the other follows it.
  */
@@ -27,6 +28,8 @@ interface Report {
   latencyP99Ms: number | null
   rssMb: number
   cpuSeconds: number
+  /** From the first acknowledgement to the last. */
+  seconds: number
 }
 
 /** The process that is measured: follows a journal until it is told to report. */
@@ -44,10 +47,14 @@ async function publishUntilAsked(url: string, journalDirectory: string, stateDir
     clock: systemClock,
     log: (level, message) => level === 'info' || console.error(message),
     onLatency: (ms) => latency.observe(ms),
+    onPublished: (sequence) => {
+      if (sequence > 0 && Number.isNaN(firstMs)) firstMs = performance.now()
+    },
     latest: new LatestTicks(),
     jitter: () => 0,
   })
   let rssMb = 0
+  let firstMs = Number.NaN
   const watch = setInterval(() => {
     rssMb = Math.max(rssMb, process.memoryUsage.rss() / 1e6)
   }, 100)
@@ -62,6 +69,7 @@ async function publishUntilAsked(url: string, journalDirectory: string, stateDir
       latencyP99Ms: latency.quantileMs(0.99),
       rssMb: Math.round(rssMb),
       cpuSeconds: (usage.user + usage.system) / 1e6,
+      seconds: (performance.now() - firstMs) / 1000,
     }
     await publisher.close(1000)
     process.send?.(report)
@@ -102,13 +110,12 @@ async function ceiling(url: string, seconds: number): Promise<number> {
   return Math.round(rate)
 }
 
-/** Appends at `rate` a second for `seconds`, in portions as a bridge coalesces them; infinite: all at once. */
-async function feed(rig: BusRig, rate: number, seconds: number): Promise<void> {
+/** Appends at `rate` a second, in portions as a bridge coalesces them. */
+async function feedUntil(rig: BusRig, rate: number, isOver: (sent: number) => boolean): Promise<void> {
   const started = performance.now()
   let sent = 0
-  const total = rate * seconds
-  while (sent < total) {
-    const due = Math.min(total, Math.floor(((performance.now() - started) / 1000) * rate))
+  while (!isOver(sent)) {
+    const due = Math.floor(((performance.now() - started) / 1000) * rate)
     if (due > sent) {
       rig.append(due - sent, { instruments: 500 })
       sent = due
@@ -118,7 +125,7 @@ async function feed(rig: BusRig, rate: number, seconds: number): Promise<void> {
   }
 }
 
-async function measure(rate: number, seconds: number): Promise<Report & { seconds: number }> {
+async function measure(rate: number, seconds: number): Promise<Report> {
   const server = await NatsServer.start({ store: mkdtempSync(join(tmpdir(), 'bench-')) })
   const rig = new BusRig()
   try {
@@ -126,11 +133,55 @@ async function measure(rate: number, seconds: number): Promise<Report & { second
     const child = fork(fileURLToPath(import.meta.url), ['--publish', server.url, rig.journalDirectory, rig.stateDir])
     await new Promise((resolve) => child.once('message', resolve))
     await sleep(300)
-    const started = performance.now()
-    await feed(rig, rate, seconds)
+    await feedUntil(rig, rate, (sent) => sent >= rate * seconds)
     const report = new Promise<Report>((resolve) => child.once('message', (message) => resolve(message as Report)))
     child.send(writer.lastSequence)
-    return { ...(await report), seconds: (performance.now() - started) / 1000 }
+    return await report
+  } finally {
+    await rig.remove()
+    await server.remove()
+    rmSync(server.store, { recursive: true, force: true })
+  }
+}
+
+/** The server dies while ticks keep coming; how fast it is caught up with while they still do. */
+async function outage(
+  rate: number,
+  outageMs: number,
+): Promise<{ rate: number; ratio: number; seconds: number; rssMb: number }> {
+  const server = await NatsServer.start({ store: mkdtempSync(join(tmpdir(), 'bench-')) })
+  const rig = new BusRig()
+  try {
+    const writer = await rig.openJournal()
+    const child = fork(fileURLToPath(import.meta.url), ['--publish', server.url, rig.journalDirectory, rig.stateDir])
+    await new Promise((resolve) => child.once('message', resolve))
+    let isOver = false
+    const feeding = feedUntil(rig, rate, () => isOver)
+    await sleep(1000)
+    await server.end('SIGKILL')
+    await sleep(outageMs)
+    await server.start()
+    const startedMs = performance.now()
+    const progress = async () => {
+      const connection = await connect({ servers: server.url })
+      const { state } = await (await jetstreamManager(connection)).streams.info('MARKET_TICKS')
+      await connection.close()
+      return state.messages
+    }
+    const before = await progress()
+    let messages = before
+    while (writer.lastSequence - messages > rate / 10) {
+      await sleep(50)
+      messages = await progress()
+    }
+    const seconds = (performance.now() - startedMs) / 1000
+    isOver = true
+    await feeding
+    const report = new Promise<Report>((resolve) => child.once('message', (message) => resolve(message as Report)))
+    child.send(writer.lastSequence)
+    const { rssMb } = await report
+    const published = (messages - before) / seconds
+    return { rate: Math.round(published), ratio: Number((published / rate).toFixed(1)), seconds, rssMb }
   } finally {
     await rig.remove()
     await server.remove()
@@ -139,7 +190,7 @@ async function measure(rate: number, seconds: number): Promise<Report & { second
 }
 
 /** A journal that is there already is published as fast as it goes. */
-async function catchUp(ticks: number): Promise<{ rate: number; ceilingRate: number }> {
+async function catchUp(ticks: number): Promise<{ rate: number; ceilingRate: number; cpuMicros: number }> {
   const server = await NatsServer.start({ store: mkdtempSync(join(tmpdir(), 'bench-')) })
   const rig = new BusRig()
   try {
@@ -150,13 +201,12 @@ async function catchUp(ticks: number): Promise<{ rate: number; ceilingRate: numb
       while (writer.writtenSequence < writer.lastSequence) await sleep(1)
     }
     const ceilingRate = await ceiling(server.url, 2)
-    const started = performance.now()
     const child = fork(fileURLToPath(import.meta.url), ['--publish', server.url, rig.journalDirectory, rig.stateDir])
     await new Promise((resolve) => child.once('message', resolve))
     const report = new Promise<Report>((resolve) => child.once('message', (message) => resolve(message as Report)))
     child.send(writer.lastSequence)
-    await report
-    return { rate: Math.round(ticks / ((performance.now() - started) / 1000)), ceilingRate }
+    const { seconds, cpuSeconds } = await report
+    return { rate: Math.round(ticks / seconds), ceilingRate, cpuMicros: (cpuSeconds / ticks) * 1e6 }
   } finally {
     await rig.remove()
     await server.remove()
@@ -168,11 +218,17 @@ function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 }
 
-export async function busBench(options: { seconds: number; repeats: number; rates: readonly number[] }): Promise<void> {
+async function busBench(options: {
+  seconds: number
+  repeats: number
+  outageSeconds: number
+  rates: readonly number[]
+}): Promise<void> {
   for (const rate of options.rates) {
     const runs: Awaited<ReturnType<typeof measure>>[] = []
     for (let i = 0; i < options.repeats; i++) runs.push(await measure(rate, options.seconds))
-    const of = (value: (run: (typeof runs)[number]) => number | null) => median(runs.map((run) => value(run) ?? Number.NaN))
+    const of = (value: (run: (typeof runs)[number]) => number | null) =>
+      median(runs.map((run) => value(run) ?? Number.NaN))
     console.log(
       JSON.stringify({
         bench: 'journal to JetStream',
@@ -188,6 +244,19 @@ export async function busBench(options: { seconds: number; repeats: number; rate
       }),
     )
   }
+  const outages: Awaited<ReturnType<typeof outage>>[] = []
+  for (let i = 0; i < options.repeats; i++) outages.push(await outage(20_000, options.outageSeconds * 1000))
+  console.log(
+    JSON.stringify({
+      bench: 'catching up after an outage under load',
+      live_rate: 20_000,
+      outage_seconds: options.outageSeconds,
+      rate: median(outages.map((run) => run.rate)),
+      ratio: median(outages.map((run) => run.ratio)),
+      seconds: Number(median(outages.map((run) => run.seconds)).toFixed(1)),
+      rss_mb: median(outages.map((run) => run.rssMb)),
+    }),
+  )
   const runs: Awaited<ReturnType<typeof catchUp>>[] = []
   for (let i = 0; i < options.repeats; i++) runs.push(await catchUp(options.seconds * 50_000))
   console.log(
@@ -196,6 +265,7 @@ export async function busBench(options: { seconds: number; repeats: number; rate
       rate: median(runs.map((run) => run.rate)),
       ceiling: median(runs.map((run) => run.ceilingRate)),
       ratio: Number(median(runs.map((run) => run.rate / run.ceilingRate)).toFixed(2)),
+      cpu_us_per_tick: Number(median(runs.map((run) => run.cpuMicros)).toFixed(2)),
     }),
   )
 }
@@ -206,6 +276,7 @@ const { values, positionals } = parseArgs({
     publish: { type: 'boolean' },
     seconds: { type: 'string', default: '2' },
     repeats: { type: 'string', default: '1' },
+    outage: { type: 'string', default: '2' },
     rates: { type: 'string', default: '20000' },
   },
 })
@@ -216,6 +287,7 @@ if (values.publish) {
   await busBench({
     seconds: Number(values.seconds),
     repeats: Number(values.repeats),
+    outageSeconds: Number(values.outage),
     rates: values.rates.split(',').map(Number),
   })
 }
