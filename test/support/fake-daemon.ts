@@ -6,13 +6,15 @@ import { join } from 'node:path'
 import { type ControlRequest, serveControl } from '#adapters/control/control-server.ts'
 import type { TransmittedHealth } from '#adapters/control/parse-answers.ts'
 import type { Failure } from '#domain/failure.ts'
-import type { FeedStatus, LineStatus } from '#domain/status.ts'
+import type { FailoverRecord, FeedStatus, LineStatus } from '#domain/status.ts'
 
 export interface FakeDaemon {
   readonly socketPath: string
   status: FeedStatus
   health: TransmittedHealth
   subscriptions: object
+  /** Answers the next order to the serving line; null: nothing was switched. */
+  failover: FailoverRecord | null
   /** When set, every order is refused with it. */
   refusal: Failure | null
   readonly orders: { path: string; body: unknown }[]
@@ -28,6 +30,7 @@ export async function startFakeDaemon(stateDir: string): Promise<FakeDaemon> {
     socketPath,
     status: statusOf(),
     health: healthOf(),
+    failover: null,
     subscriptions: { subscriptions: [], generated_at: '2026-03-03T10:00:00.000+08:00' },
     refusal: null,
     orders: [],
@@ -54,7 +57,7 @@ export async function startFakeDaemon(stateDir: string): Promise<FakeDaemon> {
       ],
       ['GET /v1/subscriptions', async () => answer(daemon.subscriptions)],
       ['POST /v1/subscribe', order('/v1/subscribe', () => ({ accepted: ['rb2605.SHFE'], rejected: [], batches: 1 }))],
-      ['POST /v1/serving-line', order('/v1/serving-line', () => ({ failover: null }))],
+      ['POST /v1/serving-line', order('/v1/serving-line', () => ({ failover: daemon.failover }))],
       ['POST /v1/shutdown', order('/v1/shutdown', () => ({ stopping: true }))],
     ]),
     () => undefined,
