@@ -437,3 +437,63 @@ test('a latch that came from elsewhere holds at the next login, although the bri
   expect(rig.session.state).toBe('latched')
   expect(rig.loginsGranted).toBe(1)
 })
+
+describe('a bridge that can not be believed', () => {
+  test('because it speaks another version is started three times and then left to an operator', async () => {
+    for (let start = 1; start <= 3; start++) {
+      await rig.clock.settle()
+      expect(rig.bridges).toHaveLength(start)
+      rig.bridge.say('hello', { code: 99, texts: ['scripted', '1.0'] })
+      await rig.pass(3 * SECOND, { alive: false })
+    }
+    expect(rig.bridges).toHaveLength(3)
+    expect(rig.session).toMatchObject({ state: 'failed', detail: 'the bridge speaks version 99, not 1' })
+  })
+
+  test('because it numbers an instrument beyond any market is given up, and no memory is taken for it', async () => {
+    await rig.upToLoggedIn()
+    rig.bridge.say('instrument', { instrument: 4_000_000_000, texts: ['rb2601', 'SHFE'] })
+    await rig.pass(3 * SECOND, { alive: false })
+    expect(rig.bridges.length).toBeGreaterThan(1)
+  })
+
+  test('because a request returned a code that no vendor documents is asked again like one that did not leave', async () => {
+    await rig.upToLoggedIn()
+    rig.bridge.answerSubscribe(7)
+    await rig.pass(2 * SECOND)
+    expect(rig.bridge.count('subscribe')).toBe(2)
+  })
+
+  test('counts the frames that it had to drop', async () => {
+    await rig.upToLoggedIn()
+    const before = rig.session.missingFrames
+    rig.bridge.skipFrames(25)
+    rig.bridge.say('counters', { numbers: [0, 0, 0, 0] })
+    expect(rig.session.missingFrames - before).toBe(25)
+  })
+})
+
+test('a night of refused connects does not use up the attempts of another kind of failure', async () => {
+  await rig.clock.settle()
+  for (let night = 0; night < 5; night++) {
+    rig.bridge.say('hello', { code: 1, texts: ['scripted', '1.0'] })
+    await rig.clock.settle()
+    rig.bridge.list(CONTRACTS)
+    await rig.pass(45 * SECOND)
+  }
+  rig.bridge.say('hello', { code: 99, texts: ['scripted', '1.0'] })
+  await rig.pass(3 * SECOND, { alive: false })
+  expect(rig.session.state).not.toBe('failed')
+})
+
+test('contracts are asked for in requests that fit into a frame, whatever batch size is set', async () => {
+  await rig.end()
+  rig = new ScriptedLine(clock, { batchSize: 5_000 })
+  const names = Array.from({ length: 1_500 }, (_, i) => `SPD ${'x'.repeat(70)}${String(i).padStart(4, '0')}`)
+  await rig.upToLoggedIn(names)
+  for (let request = 0; request < 3; request++) {
+    rig.bridge.answerSubscribe(0)
+    await rig.clock.settle()
+  }
+  expect(rig.admitted).toEqual([700, 700, 100])
+})

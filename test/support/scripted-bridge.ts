@@ -1,6 +1,6 @@
 /** A bridge without a process: the test says what the front answers, and reads what the line asked. */
 import type { Bridge, BridgeEnd, BridgeSink } from '#adapters/feeds/bridge-process.ts'
-import type { Message } from '#adapters/feeds/wire.ts'
+import { type Message, writeTickHeader } from '#adapters/feeds/wire.ts'
 import { type TickWords, tickRecord } from './tick-builder.ts'
 
 export interface SentCommand {
@@ -18,6 +18,7 @@ export class ScriptedBridge implements Bridge {
   retired = false
   readonly #sink: BridgeSink
   readonly #instruments = new Map<string, number>()
+  #sequence = 0
 
   constructor(sink: BridgeSink) {
     this.#sink = sink
@@ -36,10 +37,24 @@ export class ScriptedBridge implements Bridge {
     this.#sink.reading()
     const { texts = [], ...rest } = fields
     this.#sink.message({
-      ...{ type, sequence: 0, instrument: 0, wallMs: 0, monotonicMs: 0, code: 0, request: 0, numbers: [] },
+      ...{
+        type,
+        sequence: ++this.#sequence,
+        instrument: 0,
+        wallMs: 0,
+        monotonicMs: 0,
+        code: 0,
+        request: 0,
+        numbers: [],
+      },
       ...rest,
       texts: texts.map((text) => Buffer.from(text)),
     })
+  }
+
+  /** As if it had dropped this many frames. */
+  skipFrames(count: number): void {
+    this.#sequence += count
   }
 
   end(end: BridgeEnd): void {
@@ -73,8 +88,11 @@ export class ScriptedBridge implements Bridge {
   }
 
   tick(symbol: string, words: TickWords): void {
+    const instrument = this.#explain(symbol)
+    const record = tickRecord({ ...words, instrument })
+    writeTickHeader(record, 0, { sequence: ++this.#sequence, instrument })
     this.#sink.reading()
-    this.#sink.tick(tickRecord({ ...words, instrument: this.#explain(symbol) }), 0)
+    this.#sink.tick(record, 0)
   }
 
   #explain(symbol: string): number {
