@@ -8,6 +8,7 @@ import { cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { benchArbitration } from './bench-arbitration.ts'
 import { type DaemonFigures, measureDaemon } from './bench-daemon.ts'
+import { benchFailover } from './bench-failover.ts'
 import { benchFrames } from './bench-frames.ts'
 import { benchJournal } from './bench-journal.ts'
 
@@ -26,6 +27,13 @@ async function main(): Promise<void> {
   const add = (what: string, figure: string) => {
     rows.push({ what, figure })
     console.log(`${what.padEnd(64)} ${figure}`)
+  }
+
+  // By itself: `npm run bench -- --failover 20`.
+  const failoverTrials = process.argv.includes('--failover') ? Number(process.argv.at(-1)) || 3 : 0
+  if (failoverTrials > 0) {
+    if (tellBroken(await benchFailover(failoverTrials, add))) process.exitCode = 1
+    return
   }
 
   const frames = benchFrames()
@@ -59,7 +67,15 @@ async function main(): Promise<void> {
     await new Promise((resolve) => daemon.once('exit', resolve))
     await rm(stateDir, { recursive: true, force: true })
   }
+  const kept = !tellBroken(await benchFailover(quick ? 1 : 20, add))
   if (writes) await writeFile('docs/benchmarks.md', page(rows))
+  if (!kept) process.exitCode = 1
+}
+
+/** True when a promise was not kept. */
+function tellBroken(broken: readonly string[]): boolean {
+  for (const sentence of broken) console.error(`NOT KEPT: ${sentence}`)
+  return broken.length > 0
 }
 
 function latencies({ p50Ms, p99Ms, p999Ms }: DaemonFigures): string {
