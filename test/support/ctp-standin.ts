@@ -147,6 +147,15 @@ export async function builtProgram(name: string, units: readonly string[]): Prom
   return join(directory, name)
 }
 
+/** For LD_PRELOAD: the program sees the wall clock WALL_SHIFT_SECONDS away. */
+export async function shiftedWallClock(): Promise<string> {
+  const source = nativeTestSource('shifted-wall-clock.cpp')
+  const directory = await built('shifted-wall-clock', [source], async (into) => {
+    await run(compiler(), [...FLAGS, '-shared', '-fPIC', source, '-ldl', '-o', join(into, 'shifted-wall-clock.so')])
+  })
+  return join(directory, 'shifted-wall-clock.so')
+}
+
 export const bridgeSource = (name: string): string => join(bridgeSources, name)
 export const nativeTestSource = (name: string): string => join(root, 'test/native', name)
 

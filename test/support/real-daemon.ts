@@ -197,10 +197,13 @@ function childrenOf(pid: number): number[] {
   }
 }
 
+/** Arguments end with a NUL: an embedded bridge is a script, the CTP bridge the program itself. */
+const BRIDGE = /-bridge\.js\0|\/ctp-bridge\0/
+
 function isBridge(pid: number): boolean {
   try {
     const isZombie = readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ')
-    return !isZombie && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('-bridge.js')
+    return !isZombie && BRIDGE.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8'))
   } catch {
     return false
   }
