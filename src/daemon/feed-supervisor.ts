@@ -331,7 +331,8 @@ export class FeedSupervisor {
     const session = this.#parts.sessions[line]
     const pulse = this.pulses[line]
     if (session === null || pulse === null || pulse.pulse !== 'red') {
-      this.#redSinceMs[line] = this.#firstTickIsOverdue(line, nowMs) ? (this.#redSinceMs[line] ?? nowMs) : null
+      const isOverdue = this.#firstTickIsOverdue(line, nowMs) || this.#isSilentAlone(line, nowMs)
+      this.#redSinceMs[line] = isOverdue ? (this.#redSinceMs[line] ?? nowMs) : null
       if (session === null || this.#redSinceMs[line] === null) return
     } else {
       this.#redSinceMs[line] ??= nowMs
@@ -340,7 +341,12 @@ export class FeedSupervisor {
     const isUp = session.state === 'streaming' || session.state === 'subscribing'
     if (!isUp || redForMs < MUTE_PATIENCE_MS || nowMs - this.#secondChanceMs[line] < SECOND_CHANCE_EVERY_MS) return
     this.#secondChanceMs[line] = nowMs
-    if (pulse?.reason === 'exchange-mute' || pulse?.reason === 'coverage-low') {
+    if (pulse?.reason === 'silent-alone' && !this.#firstTickIsOverdue(line, nowMs)) {
+      // Nobody can tell a dead line from a market at rest here, so the session is kept.
+      const slots = session.book.slotsIn(Subscription.subscribed)
+      this.#parts.log('warn', `${line}: silent for long; asking for its ${slots.length} contracts again`)
+      session.subscribeAgain(slots)
+    } else if (pulse?.reason === 'exchange-mute' || pulse?.reason === 'coverage-low') {
       // Only what is unanswered, or what the other line brought news of: the rest of the subscriptions is good.
       const { missed } = this.#parts.path.lines[session.index]
       const silent = session.book.slotsIn(Subscription.subscribed).filter((slot) => (missed[slot] ?? 0) > 0)
@@ -350,6 +356,14 @@ export class FeedSupervisor {
     } else if (pulse?.reason !== 'lagging' && pulse?.reason !== 'invalid-ticks') {
       session.recycle('first-tick-timeout', `the line brings no ticks; dialling it again`)
     }
+  }
+
+  /** It ticked, and then for long not at all, with no other line to compare with: it may have lost its subscriptions unnoticed. */
+  #isSilentAlone(line: Line, nowMs: number): boolean {
+    const session = this.#parts.sessions[line]
+    if (session === null || this.pulses[line]?.reason !== 'silent-alone') return false
+    const { lastTickMs } = this.#parts.path.lines[session.index].market
+    return nowMs - Math.max(lastTickMs, session.stateSinceMs) > this.#parts.firstTickMs
   }
 
   /** Subscribed in an open market, and not one live tick since: worth a new login even without another line to compare with. */
