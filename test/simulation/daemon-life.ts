@@ -153,7 +153,7 @@ export class DaemonLife {
   }
 
   round(command: FailoverCommand | null = null): FailoverStep | null {
-    if (!this.isAlive) return null
+    if (!this.isAlive || this.#ending.signal.aborted) return null
     const step = this.supervisor.round(command)
     this.#parts.oracle.judgeRound(this, step, command)
     return step

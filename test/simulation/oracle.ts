@@ -366,7 +366,9 @@ export class Oracle {
         calendar.productState(exchange, product, time.wallMs() - MISSED_GAP_MS) === 'open' &&
         calendar.productState(exchange, product, time.wallMs()) === 'open',
     )
-    return new Set(open.map(({ exchange }) => exchange)).size
+    // A single contract does not make an exchange liquid.
+    const names = open.map(({ exchange }) => exchange)
+    return new Set(names.filter((name, i) => names.indexOf(name) !== i)).size
   }
 
   /** A dead serving line is left in time when the other one is in order. */
@@ -385,7 +387,7 @@ export class Oracle {
     if (!isSettled || nowMs - this.#lastHaltMs < MISSED_GAP_MS) return
     const isHard = !fronts[state.serving].isLoggedIn
     const deadForMs = nowMs - Math.max(deadSinceMs, this.#automaticSinceMs)
-    const allowedMs = isHard ? 1_700 : 12_000
+    const allowedMs = isHard ? 1_700 : this.liquidExchanges() >= 2 ? 12_000 : 40_000
     if (deadForMs > allowedMs)
       throw this.#wrong('late-failover', `${state.serving} has been dead for ${deadForMs} ms and serves still`)
   }
