@@ -280,7 +280,7 @@ describe('refusals come before anything is touched', () => {
 
   test.each([
     [['dance']],
-    [['drill']],
+    [['bring-up']],
     [['stop', '--window', 'day']],
     [['status', '--strict']],
     [['start', '--timeout', '0']],

@@ -31,6 +31,8 @@ export interface TrialFigures {
   /** Ticks of the market from the first fault to the last return, and those of them that the journal does not hold. */
   due: number
   missing: number
+  /** The first of the missing ones, each with the moments of the exchange and of the front. */
+  examples: string[]
   duplicates: number
   /** What bridges could not hand over. */
   dropped: number
@@ -48,6 +50,7 @@ const FIRST_FAULT_MS = 9_000
 const FAULT_EVERY_MS = 15_000
 const SPARE_FAULTS = 3
 const DAY_MS = 86_400_000
+const EXAMPLES = 20
 const SHANGHAI_MS = 8 * 3_600_000
 
 export async function runTrials(options: TrialOptions): Promise<TrialFigures> {
@@ -65,9 +68,16 @@ export async function runTrials(options: TrialOptions): Promise<TrialFigures> {
     const { lines, journal } = await rig.client.status()
     await rig.stop()
     const bounds = { fromMs: Date.parse(first.market_time), toMs: Date.parse(last.market_time) }
-    const { due, missing } = await compareWithMarket(stateDir, options, bounds)
+    const { due, missing, examples } = await compareWithMarket(stateDir, options, bounds)
     const { duplicates } = await scanRange(stateDir, 1, journal.last_sequence)
-    return { switches, due, missing, duplicates, dropped: lines.primary.dropped + (lines.backup?.dropped ?? 0) }
+    return {
+      switches,
+      due,
+      missing,
+      examples,
+      duplicates,
+      dropped: lines.primary.dropped + (lines.backup?.dropped ?? 0),
+    }
   } finally {
     await rig.kill()
     rmSync(directory, { recursive: true, force: true })
@@ -175,7 +185,7 @@ async function compareWithMarket(
   stateDir: string,
   { instruments, ticksPerSecond }: TrialOptions,
   { fromMs, toMs }: { fromMs: number; toMs: number },
-): Promise<{ due: number; missing: number }> {
+): Promise<Pick<TrialFigures, 'due' | 'missing' | 'examples'>> {
   const journalled = await journalledTicks(stateDir)
   const calendar = loadCalendar('calendar')
   if (!calendar.ok) throw new Error('the calendar is damaged')
@@ -186,6 +196,7 @@ async function compareWithMarket(
   line.onTick = () => undefined
   await line.subscribe()
   let [due, missing] = [0, 0]
+  const examples: string[] = []
   line.onTick = ({ u8, i32, f64 }, at) => {
     const marketMs = f64[(at + TICK_AT.receivedWallMs) >> 3] ?? 0
     if (marketMs < fromMs) return
@@ -200,10 +211,16 @@ async function compareWithMarket(
       f64[(at >> 3) + TICK_F64.BidPrice1] ?? 0,
       f64[(at >> 3) + TICK_F64.AskPrice1] ?? 0,
     )
-    if (journalled.get(id)?.has(identity) !== true) missing++
+    if (journalled.get(id)?.has(identity) === true) return
+    missing++
+    if (examples.length < EXAMPLES) examples.push(`${id} ${clockTime(timeMs)} (${clockTime(marketMs + SHANGHAI_MS)})`)
   }
   await line.runUntil(toMs, 5)
-  return { due, missing }
+  return { due, missing, examples }
+}
+
+function clockTime(ms: number): string {
+  return new Date(ms).toISOString().slice(11, 23)
 }
 
 async function journalledTicks(stateDir: string): Promise<Map<string, Set<number>>> {
