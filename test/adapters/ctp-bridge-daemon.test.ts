@@ -2,12 +2,13 @@
  * The real daemon on the real feed's adapter, the vendor's library and fronts being stand-ins: what the daemon's other scenarios show
  * over simulated lines, as far as it does not need a market that is open.
  */
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
-import type { ScriptedFront } from '../support/ctp-front.ts'
+import type { FrontSession, ScriptedFront } from '../support/ctp-front.ts'
 import { frontOf } from '../support/ctp-scene.ts'
 import { BUILDS, builtBridge, whyNoBridge } from '../support/ctp-standin.ts'
 import { DaemonHome, type RealDaemon } from '../support/real-daemon.ts'
+import { runCommand } from '../support/run-command.ts'
 
 const CONTRACTS = Array.from({ length: 30 }, (_, i) => `rb27${String(i).padStart(2, '0')}`)
 
@@ -20,24 +21,23 @@ afterEach(async () => {
 function begin(
   bridge: string,
   fronts: { primary: ScriptedFront; backup: ScriptedFront },
-): { home: DaemonHome; daemon: RealDaemon } {
+  more: Readonly<Record<string, string>> = {},
+): { home: DaemonHome; daemon: RealDaemon; env: Record<string, string> } {
   const home = new DaemonHome()
   homes.push(home)
-  const catalogue = `${home.directory}/catalogue.json`
-  writeFileSync(catalogue, JSON.stringify({ symbols: CONTRACTS.map((symbol) => `${symbol}.SHFE`) }))
-  const daemon = home.start({
-    env: {
-      FEED_ADAPTER: 'ctp',
-      CTP_BRIDGE_PATH: bridge,
-      CATALOGUE_FILE: catalogue,
-      SUBSCRIBE_BATCH_SIZE: '10',
-      SUBSCRIBE_RATE_LIMIT_MAX_REQUESTS: '0',
-      RATE_LIMIT_LOGIN_PER_MINUTE: '60',
-      ...login('PRIMARY', 'trader-1', fronts.primary),
-      ...login('BACKUP', 'trader-2', fronts.backup),
-    },
-  })
-  return { home, daemon }
+  mkdirSync(home.stateDir, { mode: 0o700 })
+  writeFileSync(home.file('catalogue.json'), JSON.stringify({ symbols: CONTRACTS.map((symbol) => `${symbol}.SHFE`) }))
+  const env = {
+    FEED_ADAPTER: 'ctp',
+    CTP_BRIDGE_PATH: bridge,
+    SUBSCRIBE_BATCH_SIZE: '10',
+    SUBSCRIBE_RATE_LIMIT_MAX_REQUESTS: '0',
+    RATE_LIMIT_LOGIN_PER_MINUTE: '60',
+    ...login('PRIMARY', 'trader-1', fronts.primary),
+    ...login('BACKUP', 'trader-2', fronts.backup),
+    ...more,
+  }
+  return { home, daemon: home.start({ env }), env }
 }
 
 function login(line: 'PRIMARY' | 'BACKUP', user: string, front: ScriptedFront): Record<string, string> {
@@ -50,6 +50,10 @@ function login(line: 'PRIMARY' | 'BACKUP', user: string, front: ScriptedFront): 
     [`CTP_${line}_APP_ID`]: 'app',
     [`CTP_${line}_AUTH_CODE`]: '0000000000000000',
   }
+}
+
+function refuses(session: FrontSession, request: string): void {
+  session.loggedIn(request, { error: '3', text: 'CTP:no' })
 }
 
 const words = (front: ScriptedFront, word: string) => front.received.filter(([first]) => first === word)
@@ -113,6 +117,48 @@ describe.skipIf(whyNoBridge !== undefined).each(BUILDS)(
       expect(daemon.stderr).not.toContain('password-of')
       expect(daemon.stderr).not.toContain('trader-1')
       for (const session of [...primary.sessions, ...backup.sessions]) expect(session.socket.destroyed).toBe(true)
+    })
+
+    it('makes a trading login before the market-data login where that is wanted, and counts both', async () => {
+      const { home, daemon } = begin(
+        bridge,
+        { primary: await frontOf(), backup: await frontOf({ login: refuses }) },
+        { CTP_TD_LOGIN_FIRST: 'true' },
+      )
+      const { lines } = await home.until(
+        'the primary streams, and the account of the backup is latched',
+        (status) => status.lines.primary.state === 'streaming' && status.lines.backup?.state === 'latched',
+      )
+      expect(lines.primary).toMatchObject({ login_attempts: 2 })
+      // The refusal came from the trading front, so the market-data front was never asked.
+      expect(lines.backup).toMatchObject({ login_attempts: 1 })
+      const budget = JSON.parse(readFileSync(home.file('login-budget.json'), 'utf8')) as Record<string, number[]>
+      expect(Object.values(budget).map((stamps) => stamps.length)).toEqual(expect.arrayContaining([1, 2]))
+      expect(await daemon.stop()).toEqual({ code: 0, signal: null })
+      expect(daemon.orphans()).toEqual([])
+    })
+
+    it('takes a list that was refreshed beside it, with a login from the same budget', async () => {
+      const listed = [...CONTRACTS, 'rb2799']
+      const primary = await frontOf({
+        query(session, request) {
+          for (const [i, id] of listed.entries()) {
+            const row = [id, 'SHFE', 'rb', '1', '', '20270115', '', '', '10', '1', '1']
+            session.send('instrument', request, i === listed.length - 1 ? '1' : '0', ...row)
+          }
+        },
+      })
+      const { home, daemon, env } = begin(bridge, { primary, backup: await frontOf() })
+      await home.until('the primary streams', ({ lines }) => lines.primary.state === 'streaming')
+      const refresh = ['catalogue', 'refresh', '--reload', '--json', '--state-dir', home.stateDir]
+      const { code, stdout, stderr } = await runCommand('full-feed-subscription', refresh, { cwd: home.directory, env })
+      expect(code, stderr).toBe(0)
+      expect(JSON.parse(stdout)).toMatchObject({ outcome: 'refreshed', added: 1, removed: 0, reloaded: true })
+      const { lines } = await home.until('the new contract is subscribed', (status) => status.subscribed_total === 31)
+      expect(lines.primary).toMatchObject({ login_attempts: 1, disconnects: 0 })
+      const budget = JSON.parse(readFileSync(home.file('login-budget.json'), 'utf8')) as Record<string, number[]>
+      expect(Object.values(budget).flat()).toHaveLength(3)
+      expect(await daemon.stop()).toEqual({ code: 0, signal: null })
     })
 
     it('is not started without a bridge: 78, and how to build one', async () => {
