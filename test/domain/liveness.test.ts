@@ -137,8 +137,8 @@ describe('a line is', () => {
       }),
     ],
     [
-      'not blamed for silence before anything is known of the exchange',
-      'too-quiet-to-judge',
+      'in doubt while an exchange has long been open and neither line ever brought a tick',
+      'silent-alone',
       line({
         market: { thisLastTickMs: null, otherLastTickMs: null, unanswered: null },
         exchanges: [exchange({ expectedGapMs: null, thisLastTickMs: null, otherLastTickMs: null })],
