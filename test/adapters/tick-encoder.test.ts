@@ -132,7 +132,7 @@ describe('a tick as consumers get it', () => {
         epoch: 2 ** 32 - 1,
         tradingDay: 2 ** 32 - 1,
         words: Array(11).fill(-(2 ** 31)),
-        doubles: Array(26).fill(-1.2345678901234567e-300),
+        doubles: Array(26).fill(Number('-1.2345678901234567e-300')),
       },
       '\u0001'.repeat(80),
     )

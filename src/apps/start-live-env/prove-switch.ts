@@ -4,7 +4,7 @@ import type { Line } from '#domain/line.ts'
 import type { FailoverRecord, FeedStatus } from '#domain/status.ts'
 import type { Run } from './run.ts'
 
-export interface SwitchOrder {
+interface SwitchOrder {
   command: 'failover' | 'failback'
   line: Line | null
   reason: string
