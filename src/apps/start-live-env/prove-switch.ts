@@ -1,15 +1,7 @@
 /** A switch is done when the new line has ticked and is covered, not when the daemon said yes: this waits for the proof. */
 import { sleep } from '#clock.ts'
-import type { Line } from '#domain/line.ts'
 import type { FailoverRecord, FeedStatus } from '#domain/status.ts'
 import type { Run } from './run.ts'
-
-interface SwitchOrder {
-  command: 'failover' | 'failback'
-  line: Line | null
-  reason: string
-  drill: string | null
-}
 
 export interface SwitchProof {
   record: FailoverRecord
