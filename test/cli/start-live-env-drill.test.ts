@@ -1,17 +1,18 @@
 /** Drills, the kill switch, pause and resume, as an operator uses them: the real command against the real daemon and its simulator. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { controlClient } from '#adapters/control/control-client.ts'
 import { readAudit, verifyAudit } from '#adapters/state/audit-log.ts'
-import { readLatches, setKillLatch } from '#adapters/state/latches.ts'
+import { readLatches, setCredentialLatch, setKillLatch } from '#adapters/state/latches.ts'
 import { identify } from '#adapters/supervisors/process-identity.ts'
 import { sleep } from '#clock.ts'
 import type { DrillReport, DrillTrend } from '#domain/drill.ts'
 import type { Problem } from '#domain/failure.ts'
 import type { FeedStatus } from '#domain/status.ts'
 import type { StepRecord } from '../../src/apps/terminal.ts'
+import { startFakeDaemon, statusOf } from '../support/fake-daemon.ts'
 import { eventually } from '../support/real-daemon.ts'
 import { runCommand } from '../support/run-command.ts'
 
@@ -297,6 +298,35 @@ describe('pause and resume', { timeout: 60_000 }, () => {
     expect((await daemonStatus()).failover).toMatchObject({ automation: 'automatic', paused: null })
     await run('restart')
     expect((await daemonStatus()).failover.automation).toBe('automatic')
+  })
+})
+
+describe('status tells what an operator has to decide', () => {
+  const { failover } = statusOf()
+  test.each<[what: string, failover: Partial<FeedStatus['failover']>, words: RegExp]>([
+    [
+      'a flap latch',
+      { automatic: false, automation: 'flap-latched' },
+      /latched on primary.*start-live-env resume, or choose/,
+    ],
+    ['a pause by configuration', { automatic: false, automation: 'paused' }, /by configuration.*start-live-env resume/],
+  ])('%s', async (_what, overrides, words) => {
+    mkdirSync(stateDir, { mode: 0o700 })
+    const daemon = await startFakeDaemon(stateDir)
+    daemon.status.failover = { ...failover, ...overrides }
+    try {
+      expect((await run('status')).warnings.join()).toMatch(words)
+    } finally {
+      await daemon.close()
+    }
+  })
+
+  test('a latched account', async () => {
+    mkdirSync(stateDir, { mode: 0o700 })
+    const latch = { since: '2026-03-03T09:00:00.000+08:00', reason: 'error 3', account: 'f'.repeat(24), errorId: 3 }
+    await setCredentialLatch(stateDir, { ...latch, masked: '***789', line: 'backup' })
+    const { warnings } = await run('status')
+    expect(warnings.join()).toMatch(/account \*\*\*789 \(backup\).*error 3.*--clear-latch backup --reason TEXT/)
   })
 })
 
