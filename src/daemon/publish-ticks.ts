@@ -25,6 +25,7 @@ import { IntervalHistogram, RecentHistogram } from '#domain/interval-histogram.t
 import { FeedStateOutbox } from './feed-state-outbox.ts'
 import { ForeignWatch, lastOfOurs } from './foreign-writer.ts'
 import type { LatestTicks } from './latest-ticks.ts'
+import { RateMeter } from './rate-meter.ts'
 import { TickPump } from './tick-pump.ts'
 import { WakeUp } from './wake-up.ts'
 
@@ -68,10 +69,11 @@ const WINDOW_TICKS = 1024
 const ACK_TIMEOUT_MS = 2_000
 const WATCH_INTERVAL_MS = 250
 const CURSOR_INTERVAL_MS = 1_000
-const RATE_SPAN_MS = 5_000
 /** What a stop waits for a bus that does not answer: the ticks are in the journal. */
 const DEAD_BUS_GRACE_MS = 1_000
+/** Their names become labels of a metric. */
 const CONSUMERS_MAX = 100
+const CONSUMERS_INTERVAL_MS = 5_000
 /** A link that held this long was a good one: the next failure is a first one. */
 const STABLE_MS = 10_000
 
@@ -80,6 +82,8 @@ export class Publisher {
   /** Links that failed since the process began. */
   failures = 0
   drift: readonly StreamDrift[] = []
+  /** What each durable consumer of the stream had still to get when last asked, every few seconds; empty while not connected. */
+  consumers: readonly ConsumerBacklog[] = []
   /** Sent to acknowledged. */
   readonly ackTotal = new IntervalHistogram()
   readonly #ackRecent = new RecentHistogram(30_000)
@@ -93,6 +97,7 @@ export class Publisher {
   #cursor: BusCursor
   #cursorIsGuess: boolean
   #savedSequence = -1
+  #cursorSavedMs = Number.NEGATIVE_INFINITY
   #saving: Promise<void> = Promise.resolve()
   #savingFails = false
   #link: BusLink | null = null
@@ -100,6 +105,7 @@ export class Publisher {
   #failure: BusFailure | null = null
   #republishFrom: number | null = null
   #isSeeded = false
+  #consumersAskedMs = Number.NEGATIVE_INFINITY
   #busEpoch: number | null = null
   readonly #positioned = new WakeUp()
   #ran: Promise<void> = Promise.resolve()
@@ -181,9 +187,10 @@ export class Publisher {
     return this.#busEpoch
   }
 
-  /** What each durable consumer has still to get; empty while not connected. @throws Failure<BusFailureKind> */
-  async consumerBacklogs(): Promise<ConsumerBacklog[]> {
-    return (await this.#link?.consumerBacklogs(CONSUMERS_MAX)) ?? []
+  /** Asks for `consumers` now. @throws Failure<BusFailureKind> */
+  async consumerBacklogs(): Promise<readonly ConsumerBacklog[]> {
+    this.consumers = (await this.#link?.consumerBacklogs(CONSUMERS_MAX)) ?? []
+    return this.consumers
   }
 
   /**
@@ -269,6 +276,7 @@ export class Publisher {
       return this.#failure ?? asBusFailure(error)
     } finally {
       this.#link = null
+      this.consumers = []
       this.#outbox.use(null)
       this.#linkFailed.abort()
       this.#pump.wake()
@@ -378,7 +386,17 @@ export class Publisher {
       const message = `The bus has not acknowledged a tick for ${Math.round(waitedMs / 1000)} s.`
       this.#failLink(busFailure('bus-not-answering', message))
     }
-    if (this.#rates.sample(written(), this.#cursor.sequence)) void this.#saveCursor()
+    this.#rates.sample(written(), this.#cursor.sequence)
+    const nowMs = clock.monotonicMs()
+    if (nowMs - this.#cursorSavedMs >= CURSOR_INTERVAL_MS) {
+      this.#cursorSavedMs = nowMs
+      void this.#saveCursor()
+    }
+    if (nowMs - this.#consumersAskedMs >= CONSUMERS_INTERVAL_MS) {
+      this.#consumersAskedMs = nowMs
+      // A link that can't answer shows elsewhere.
+      this.consumerBacklogs().catch(() => undefined)
+    }
   }
 
   async #saveCursor(): Promise<void> {
@@ -431,35 +449,4 @@ function asBusFailure(error: unknown): BusFailure {
   // Only the journal's files throw anything else.
   const text = error instanceof Error ? error.message : String(error)
   return busFailure('journal-unreadable', `The journal can't be read: ${text}.`, error)
-}
-
-/** How fast ticks arrive in the journal and leave it, over the last seconds. */
-class RateMeter {
-  readonly #clock: Clock
-  #from = { atMs: Number.NEGATIVE_INFINITY, written: 0, published: 0 }
-  #before = { atMs: Number.NEGATIVE_INFINITY, written: 0, published: 0 }
-  #sampledMs = Number.NEGATIVE_INFINITY
-
-  constructor(clock: Clock) {
-    this.#clock = clock
-  }
-
-  /** True once in CURSOR_INTERVAL_MS. */
-  sample(written: number, published: number): boolean {
-    const atMs = this.#clock.monotonicMs()
-    if (atMs - this.#from.atMs > RATE_SPAN_MS) {
-      this.#before = this.#from
-      this.#from = { atMs, written, published }
-    }
-    if (atMs - this.#sampledMs < CURSOR_INTERVAL_MS) return false
-    this.#sampledMs = atMs
-    return true
-  }
-
-  perSecond(written: number, published: number): { arriving: number; publishing: number } {
-    const since = Number.isFinite(this.#before.atMs) ? this.#before : this.#from
-    const seconds = (this.#clock.monotonicMs() - since.atMs) / 1000
-    if (!(seconds > 0) || !Number.isFinite(seconds)) return { arriving: 0, publishing: 0 }
-    return { arriving: (written - since.written) / seconds, publishing: (published - since.published) / seconds }
-  }
 }
