@@ -67,6 +67,8 @@ async function main(): Promise<void> {
     await new Promise((resolve) => daemon.once('exit', resolve))
     await rm(stateDir, { recursive: true, force: true })
   }
+  // Kept once before the long part too, in case that is cut short.
+  if (writes) await writeFile('docs/benchmarks.md', page(rows))
   const kept = !tellBroken(await benchFailover(quick ? 1 : 20, add))
   if (writes) await writeFile('docs/benchmarks.md', page(rows))
   if (!kept) process.exitCode = 1
