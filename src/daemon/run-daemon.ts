@@ -25,7 +25,7 @@ import { Failure, problemOf } from '#domain/failure.ts'
 import { productOfInstrument } from '#domain/instrument.ts'
 import { IntervalHistogram, RecentHistogram } from '#domain/interval-histogram.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
-import type { Line } from '#domain/line.ts'
+import { LINES, type Line } from '#domain/line.ts'
 import type { TickTotals } from '#domain/status.ts'
 import { Closers } from './closers.ts'
 import { controlRoutes, subscribe, subscriptions } from './control-routes.ts'
@@ -43,6 +43,7 @@ import { FeedBus } from './open-bus.ts'
 import { type OpenFeed, openFeed } from './open-feed.ts'
 import { type LineParts, type LineSessions, listContracts, openLines } from './open-lines.ts'
 import { restoreSlots, saveSlots } from './restore-slots.ts'
+import { ReturnHold } from './return-hold.ts'
 import { TickPath } from './tick-path.ts'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
@@ -138,6 +139,7 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
 
   const rounds = new Rounds(clock, () => ending.signal.aborted)
   const replay: { driver: ReplayDriver | null } = { driver: null }
+  const returning = new ReturnHold({ path, isUp: (line) => sessions[LINES[line]]?.loggedIn === true })
   const lineParts: LineParts = {
     config,
     clock,
@@ -149,7 +151,7 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
     permits,
     marketIsOpen: () => feed.calendar.marketState(feed.marketClock.nowMs()) === 'open',
     tick: (line, slot, views, at) => {
-      if (replay.driver === null) path.take(line, slot, views, at)
+      if (replay.driver === null) returning.take(line, slot, views, at)
       else replay.driver.hold(line, slot, views, at)
     },
     reached: (line, reachedMs, nextMs) => replay.driver?.reached(line, reachedMs, nextMs),
@@ -177,6 +179,7 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
   const throughput = new Throughput()
   const lineThroughput = [new Throughput(), new Throughput()] as const
   rounds.perform = (nowMs) => {
+    returning.releaseIfDue(nowMs)
     supervisor.round()
     throughput.sample(path.accepted, nowMs)
     for (const index of [0, 1] as const) lineThroughput[index].sample(path.lines[index].firstArrivals, nowMs)
@@ -222,6 +225,7 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
     close: async () => {
       timers.clear()
       await Promise.all(running)
+      returning.end()
       await supervisor.settled()
       await saveCheckpoint()
     },
