@@ -128,11 +128,11 @@ export async function saveSlots(parts: {
   const { arbiter, table } = parts
   // A settlement row after the close stands beside the last live tick, or the next start would take its snapshot for a new one.
   const states = table.names.flatMap((_, slot) =>
-    TICK_KINDS.filter((kind) => arbiter.knows(slot, kind)).map((kind) => ({ slot, kind })),
+    TICK_KINDS.flatMap((kind) => oldestFirst(arbiter.booksHeld(slot, kind)).map((back) => ({ slot, kind, back }))),
   )
   const rows = new Float64Array(states.length * CHECKPOINT_COLUMNS)
-  states.forEach(({ slot, kind }, i) => {
-    arbiter.describe(slot, kind, rows.subarray(i * CHECKPOINT_COLUMNS, (i + 1) * CHECKPOINT_COLUMNS))
+  states.forEach(({ slot, kind, back }, i) => {
+    arbiter.describe(slot, kind, rows.subarray(i * CHECKPOINT_COLUMNS, (i + 1) * CHECKPOINT_COLUMNS), back)
   })
   await writeCheckpoint(parts.checkpointPath, {
     sequence: parts.sequence,
@@ -144,4 +144,9 @@ export async function saveSlots(parts: {
     }),
     rows,
   })
+}
+
+/** How far back each of so many books lies. */
+function oldestFirst(books: number): number[] {
+  return Array.from({ length: books }, (_, i) => books - 1 - i)
 }

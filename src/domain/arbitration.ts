@@ -277,11 +277,20 @@ export class Arbiter {
     return kind === 'live' ? this.day[slot] !== 0 : (this.#offEventMs[slot] ?? 0) > Number.NEGATIVE_INFINITY
   }
 
+  /** Books remembered of the slot's last moment of this kind, 0 when nothing is known of it. */
+  booksHeld(slot: number, kind: TickKind): number {
+    if (!this.knows(slot, kind)) return 0
+    return kind === 'live'
+      ? Math.min(this.#booksSeen[slot] ?? 0, BOOKS_SEEN)
+      : Math.min(this.#offBooksSeen[slot] ?? 0, OFF_BOOKS_SEEN)
+  }
+
   /**
    * Writes the slot's last tick of this kind as ten doubles: trading day, event ms, volume, off-session 0|1, six of the book. `restore`
-   * takes them back. Of a moment with several books the last one is told; the journal behind a checkpoint brings the others.
+   * takes them back. Of a moment with several books the newest is told, or the one `back` before it; put back oldest first, they are
+   * all known again.
    */
-  describe(slot: number, kind: TickKind, row: Float64Array): void {
+  describe(slot: number, kind: TickKind, row: Float64Array, back = 0): void {
     const isLive = kind === 'live'
     row[0] = isLive ? (this.day[slot] ?? 0) : 0
     row[1] = (isLive ? this.eventMs[slot] : this.#offEventMs[slot]) ?? 0
@@ -290,8 +299,8 @@ export class Arbiter {
     const [books, booksSeen, held] = isLive
       ? [this.#books, this.#booksSeen, BOOKS_SEEN]
       : [this.#offBooks, this.#offBooksSeen, OFF_BOOKS_SEEN]
-    const newest = ((booksSeen[slot] ?? 1) - 1) % held
-    const start = (slot * held + newest) * BOOK
+    const place = ((booksSeen[slot] ?? 1) - 1 - back) % held
+    const start = (slot * held + place) * BOOK
     row.set(books.subarray(start, start + BOOK), 4)
   }
 

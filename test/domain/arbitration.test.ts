@@ -628,10 +628,13 @@ describe('a state that is put back', () => {
   const instrument = 'rb2605.SHFE'
   const describeSlot = (rig: ArbiterRig) => {
     const slot = rig.slotOf(instrument)
-    return TICK_KINDS.filter((kind) => rig.arbiter.knows(slot, kind)).map((kind) => {
-      const row = new Float64Array(10)
-      rig.arbiter.describe(slot, kind, row)
-      return row
+    return TICK_KINDS.flatMap((kind) => {
+      const held = rig.arbiter.booksHeld(slot, kind)
+      return Array.from({ length: held }, (_, i) => {
+        const row = new Float64Array(10)
+        rig.arbiter.describe(slot, kind, row, held - 1 - i)
+        return row
+      })
     })
   }
   const restoreInto = (rig: ArbiterRig, rows: readonly Float64Array[]) => {
@@ -649,14 +652,14 @@ describe('a state that is put back', () => {
       [['primary', '10:00:00.5', { volume: 0, last: Number.NaN, bid: Number.NaN, ask: Number.NaN }, 'accepted']],
     ],
     [
-      'the last of twins',
+      'twins',
       [
         ['primary', '10:00:00', { volume: 10, bidVolume: 1 }, 'accepted'],
         ['primary', '10:00:00', { volume: 10, bidVolume: 2 }, 'accepted'],
       ],
     ],
     [
-      'the last of very many twins',
+      'the last of very many twins, as many as are remembered',
       Array.from({ length: 21 }, (_, i): Step => ['primary', '10:00:00', { volume: 10, bidVolume: i + 1 }, 'accepted']),
     ],
     ['a tick outside sessions', [['primary', '15:30:00', { volume: 10 }, 'off_session']]],
@@ -684,6 +687,15 @@ describe('a state that is put back', () => {
     const again = (rig: ArbiterRig) => steps.slice(-1).map((step) => tell(rig, instrument, step))
     expect(again(after)).toEqual(['duplicate'])
     expect(again(before)).toEqual(['duplicate'])
+  })
+
+  test('from a checkpoint knows every twin of the last moment', () => {
+    const twins = [1, 2, 3].map((bidVolume): Step => ['primary', '10:00:00', { volume: 10, bidVolume }, 'accepted'])
+    const before = new ArbiterRig()
+    for (const step of twins) tell(before, instrument, step)
+    const after = new ArbiterRig()
+    restoreInto(after, describeSlot(before))
+    expect(twins.map((step) => tell(after, instrument, step))).toEqual(['duplicate', 'duplicate', 'duplicate'])
   })
 
   test('from the journal, tick by tick, knows every twin of the last moment', () => {
