@@ -312,7 +312,7 @@ function silenceReason(evidence: LineEvidence, policy: LivenessPolicy, nowMs: nu
 
   const silences = open.map((each) => measureSilence(each, upForMs, policy, nowMs))
   const liquid = silences.filter((silence) => silence.isLiquid)
-  if (liquid.length >= 2 && liquid.every(({ bothMs }) => bothMs >= policy.marketSilentMs)) return 'market-silent'
+  if (liquid.length >= 2 && liquid.every(({ ownMs }) => ownMs >= policy.marketSilentMs)) return 'market-silent'
   if (isAwaitingFirstTick(evidence, open, policy, nowMs)) return 'awaiting-first-tick'
 
   const late = liquid.filter(({ isBeyondGap }) => isBeyondGap)
@@ -368,8 +368,8 @@ function isMuteOnExchange(exchange: ExchangeEvidence, policy: LivenessPolicy, no
 
 interface Silence {
   isLiquid: boolean
-  /** How long neither line brought a tick. */
-  bothMs: number
+  /** How long this line brought no tick; what a line that just came up shows meanwhile makes it no better. */
+  ownMs: number
   isBeyondGap: boolean
   /** The other line is silent about as long; half the limit, because the lines never fall silent at the same instant. */
   isShared: boolean
@@ -384,7 +384,7 @@ function measureSilence(exchange: ExchangeEvidence, upForMs: number, policy: Liv
   const bothMs = Math.min(thisMs, sinceMs(exchange.otherLastTickMs, nowMs))
   return {
     isLiquid: gapMs <= policy.liquidGapMs,
-    bothMs,
+    ownMs: thisMs,
     isBeyondGap: thisMs >= limitMs,
     isShared: bothMs >= limitMs / 2,
   }
