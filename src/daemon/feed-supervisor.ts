@@ -197,7 +197,10 @@ export class FeedSupervisor {
     }
     if (!session.loggedIn) return 'unable'
     const coverage = coverageOf(session)
-    return coverage !== null && coverage >= this.#parts.liveness.coverageThreshold ? 'ready' : 'unable'
+    if (coverage !== null && coverage >= this.#parts.liveness.coverageThreshold) return 'ready'
+    // What the front refuses for good is not waited for: a line that carries all the rest is better than a dead one.
+    const { expected, refused, subscribed } = session.book
+    return subscribed > 0 && subscribed === expected - refused ? 'ready' : 'unable'
   }
 
   #perform(step: FailoverStep, nowMs: number, manner: OrderManner | null): void {
@@ -358,12 +361,12 @@ export class FeedSupervisor {
     }
   }
 
-  /** It ticked, and then for long not at all, with no other line to compare with: it may have lost its subscriptions unnoticed. */
+  /** It ticked, and then for long no line did, so that there is none to compare with: it may have lost its subscriptions unnoticed. */
   #isSilentAlone(line: Line, nowMs: number): boolean {
     const session = this.#parts.sessions[line]
     if (session === null || this.pulses[line]?.reason !== 'silent-alone') return false
-    const { lastTickMs } = this.#parts.path.lines[session.index].market
-    return nowMs - Math.max(lastTickMs, session.stateSinceMs) > this.#parts.firstTickMs
+    const lastTicksMs = this.#parts.path.lines.map(({ market }) => market.lastTickMs)
+    return nowMs - Math.max(...lastTicksMs, session.stateSinceMs) > this.#parts.firstTickMs
   }
 
   /** Subscribed in an open market, and not one live tick since: worth a new login even without another line to compare with. */
