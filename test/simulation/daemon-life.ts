@@ -6,7 +6,7 @@
 import type { FeedAdapter } from '#adapters/feeds/feed-adapter.ts'
 import { CHECKPOINT_COLUMNS } from '#adapters/state/checkpoint-file.ts'
 import { sleep } from '#clock.ts'
-import { FeedSupervisor } from '#daemon/feed-supervisor.ts'
+import { type FeedChange, FeedSupervisor } from '#daemon/feed-supervisor.ts'
 import { InstrumentSlots } from '#daemon/instrument-slots.ts'
 import { EvidenceKeeper } from '#daemon/line-evidence.ts'
 import { LineSession } from '#daemon/line-session.ts'
@@ -15,7 +15,7 @@ import { type AppendedTick, TickPath } from '#daemon/tick-path.ts'
 import { Arbiter, type Outcome, TICK_KINDS } from '#domain/arbitration.ts'
 import type { FailoverCommand, FailoverPolicy, FailoverStep } from '#domain/failover.ts'
 import { LINES, type Line } from '#domain/line.ts'
-import { DEFAULT_LIVENESS_POLICY } from '#domain/liveness.ts'
+import { DEFAULT_LIVENESS_POLICY, type LivenessPolicy } from '#domain/liveness.ts'
 import { EMPTY_LOGIN_BUDGET, grantLogin, type LoginBudget } from '#domain/login-budget.ts'
 import type { MarketCalendar } from '#domain/session-calendar.ts'
 import { TICK_AT, TICK_F64, type TickViews } from '#domain/tick.ts'
@@ -49,6 +49,7 @@ export class Disk {
 export interface BrokenRules {
   arbiter?: (slots: InstrumentSlots) => Arbiter
   failover?: Partial<FailoverPolicy>
+  liveness?: Partial<LivenessPolicy>
   isLatched?: (account: string) => boolean
   requestLogin?: () => Promise<number>
 }
@@ -65,13 +66,14 @@ export interface LifeParts {
   disk: Disk
   oracle: Oracle
   keepsJournal: boolean
+  published(change: FeedChange): void
   log(message: string): void
 }
 
 const FIRST_TICK_MS = 30_000
 const CHECKPOINT_EVERY_MS = 10_000
 const SUBSCRIBE_BATCH = 6
-const BATCH_EVERY_MS = 60
+const CONTRACT_EVERY_MS = 10
 
 export class DaemonLife {
   readonly slots: InstrumentSlots
@@ -120,7 +122,7 @@ export class DaemonLife {
       marketClock,
       clock: time,
       epochFile: { write: (epoch) => this.#writeEpoch(epoch) },
-      liveness: DEFAULT_LIVENESS_POLICY,
+      liveness: { ...DEFAULT_LIVENESS_POLICY, ...parts.broken.liveness },
       failover: { ...policy, ...parts.broken.failover },
       standbyMode: schedule.standby,
       firstTickMs: FIRST_TICK_MS,
@@ -130,7 +132,11 @@ export class DaemonLife {
       lost: () => 0,
       log: (_level, message) => parts.log(message),
       tradingDayChanged: () => undefined,
-      published: (change) => this.isAlive && parts.oracle.published(change, parts.disk.epoch),
+      published: (change) => {
+        if (!this.isAlive) return
+        parts.oracle.published(change, parts.disk.epoch)
+        parts.published(change)
+      },
     })
   }
 
@@ -201,7 +207,7 @@ export class DaemonLife {
         catalogueMs: 60_000,
       },
       pacing: { batchSize: SUBSCRIBE_BATCH, maxPerWindow: 0, windowMs: 1, retryDelayMs: 1_000 },
-      pacer: { admit: (_contracts, signal) => sleep(BATCH_EVERY_MS, signal) },
+      pacer: { admit: (contracts, signal) => sleep(contracts * CONTRACT_EVERY_MS, signal) },
       maxSubscribeAttempts: 4,
       requestLogin: async (account) => {
         if (broken.requestLogin !== undefined) return broken.requestLogin()
@@ -281,10 +287,11 @@ export class DaemonLife {
     const rows: { slot: number; row: Float64Array }[] = []
     for (let slot = 0; slot < contracts.length; slot++) {
       for (const kind of TICK_KINDS) {
-        if (!this.arbiter.knows(slot, kind)) continue
-        const row = new Float64Array(CHECKPOINT_COLUMNS)
-        this.arbiter.describe(slot, kind, row)
-        rows.push({ slot, row })
+        for (let back = this.arbiter.booksHeld(slot, kind) - 1; back >= 0; back--) {
+          const row = new Float64Array(CHECKPOINT_COLUMNS)
+          this.arbiter.describe(slot, kind, row, back)
+          rows.push({ slot, row })
+        }
       }
     }
     disk.checkpoint = { journalled: disk.journal.length, rows }

@@ -84,13 +84,25 @@ export interface OracleParts {
 }
 
 export class Oracle {
-  readonly counts = { delivered: 0, accepted: 0, rounds: 0, switches: 0, logins: 0 }
+  readonly counts = {
+    delivered: 0,
+    accepted: 0,
+    duplicate: 0,
+    stale: 0,
+    invalid: 0,
+    offSession: 0,
+    rounds: 0,
+    switches: 0,
+    logins: 0,
+  }
   violation: Violation | null = null
   readonly #parts: OracleParts
   readonly #accepted: Set<number>[]
   readonly #moments: Int32Array
   /** Ordinals accepted, newest last, to be taken back when a crash loses them. */
   readonly #history: { ordinal: number; moment: number }[][]
+  /** Contracts whose first state was a corrupted one. */
+  readonly #sullied = new Set<number>()
   readonly #truth: Record<Line, LineTruth>
   readonly #logins = new Map<string, number[]>()
   readonly #latched = new Set<string>()
@@ -136,6 +148,10 @@ export class Oracle {
   judgeTick(front: SimFront, record: number, outcome: Outcome | -1, knewContract: boolean): void {
     const { ring } = this.#parts.market
     this.counts.delivered++
+    if (outcome === Outcome.duplicate) this.counts.duplicate++
+    if (outcome === Outcome.stale) this.counts.stale++
+    if (outcome === Outcome.invalid) this.counts.invalid++
+    if (outcome === Outcome.offSession) this.counts.offSession++
     const contract = ring.contract[record] ?? 0
     const ordinal = ring.ordinal[record] ?? 0
     const moment = ring.moment[record] ?? 0
@@ -146,8 +162,9 @@ export class Oracle {
     }
     if (outcome === -1) throw this.#wrong('tick-unknown', describe())
     if (ring.isCorrupt[record] === 1) {
-      // The very first state of a contract cannot be compared with anything.
-      if (isAccepted && knewContract) throw this.#wrong('garbage-accepted', describe())
+      // The very first state of a contract cannot be compared with anything, and what follows is compared with it.
+      if (isAccepted && knewContract && !this.#sullied.has(contract)) throw this.#wrong('garbage-accepted', describe())
+      if (isAccepted) this.#sullied.add(contract)
       if (isAccepted) this.#moments[contract] = Math.max(this.#moments[contract] ?? -1, moment)
       return
     }

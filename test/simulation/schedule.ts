@@ -92,17 +92,23 @@ const OFTEN: readonly [FaultName, ...FaultName[]] = [
   'exchange-halt',
 ]
 
+/** Lines that deliver badly for long, in a busy market: what the guards, the hold-down and the flap limit are for. */
+const IMPAIRING: readonly [FaultName, ...FaultName[]] = ['garbage', 'lag', 'lag', 'garbage', 'disconnect', 'mute']
+const BUSY: readonly [string, ...string[]] = ['2026-03-10 09:20', '2026-03-10 13:40', '2026-03-10 21:15']
+
 export function scheduleOf(seed: number): Schedule {
   const lots = new Lots(seed)
-  const durationMs = lots.between(90_000, 330_000)
+  const isImpaired = lots.isLucky(0.15)
+  const durationMs = isImpaired ? 330_000 : lots.between(90_000, 330_000)
   const isStormy = lots.isLucky(0.2)
   const count = isStormy ? lots.whole(8, 20) : lots.whole(1, 6)
-  const faults = Array.from({ length: count }, () => drawFault(lots, durationMs))
+  const kinds = isImpaired ? IMPAIRING : OFTEN
+  const faults = Array.from({ length: count }, () => drawFault(lots, durationMs, kinds))
   return {
     seed,
-    startMs: at(lots.oneOf(BEGINNINGS)) + lots.between(0, 60_000),
+    startMs: at(lots.oneOf(isImpaired ? BUSY : BEGINNINGS)) + lots.between(0, 60_000),
     durationMs,
-    standby: lots.oneOf(['hot', 'hot', 'hot', 'warm', 'cold']),
+    standby: isImpaired ? 'hot' : lots.oneOf(['hot', 'hot', 'hot', 'warm', 'cold']),
     home: lots.isLucky(0.75) ? 'primary' : 'backup',
     linesShareFront: lots.isLucky(0.2),
     linesShareAccount: lots.isLucky(0.3),
@@ -115,12 +121,13 @@ export function scheduleOf(seed: number): Schedule {
   }
 }
 
-function drawFault(lots: Lots, durationMs: number): Fault {
-  const name = lots.oneOf(OFTEN)
+function drawFault(lots: Lots, durationMs: number, kinds: readonly [FaultName, ...FaultName[]]): Fault {
+  const name = lots.oneOf(kinds)
   const atMs = Math.round(lots.between(0, durationMs))
   const longestMs = durationMs - atMs
   // As often a blip as an outage.
-  const wantedMs = lots.isLucky(0.5) ? lots.between(100, 8_000) : lots.between(8_000, 120_000)
+  const isBlip = lots.isLucky(kinds === IMPAIRING ? 0.2 : 0.5)
+  const wantedMs = isBlip ? lots.between(100, 8_000) : lots.between(8_000, kinds === IMPAIRING ? 250_000 : 120_000)
   const forMs = Math.round(Math.min(wantedMs, longestMs))
   const line = lots.isLucky(0.15) ? 'both' : lots.isLucky(0.6) ? 'primary' : 'backup'
   const span = { atMs, line, forMs } as const

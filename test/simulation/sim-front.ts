@@ -30,9 +30,18 @@ export interface FrontParts {
   latencyMs: number
   /** The vendor library tries again after about this long. */
   reconnectMs: number
+  quirks: FrontQuirks
   /** A login reaches the front, or an answer reaches the supervisor. */
   loginSent(line: Line, account: string): void
   loginAnswered(line: Line, account: string, code: number): void
+}
+
+/** What fronts were seen to do beyond the faults of a scenario. */
+export interface FrontQuirks {
+  /** The front takes part in the session, but says nothing of this exchange. */
+  isSilentOn?: (line: Line, exchange: string, nowMs: number) => boolean
+  /** The front drops a session that asks for more contracts than this within the window. */
+  subscribeBurst?: { contracts: number; withinMs: number; reason: number }
 }
 
 const QUEUE_MAX = 32_768
@@ -113,6 +122,7 @@ export class SimFront {
     const { ring } = market
     const index = ring.contract[record] ?? 0
     if (bridge === null || bridge.session !== 'logged-in' || bridge.subscribed[index] !== 1) return
+    if (this.#isSilentOn(index)) return
     const faults = this.active
     let dueMs = time.nowMs + latencyMs + lots.between(0, 15)
     if (faults.touchesTicks || faults.lagMs > 0) {
@@ -170,8 +180,13 @@ export class SimFront {
   pushSnapshot(contract: number): void {
     const { time, market, latencyMs } = this.parts
     const { muted, lagMs } = this.active
-    if (muted) return
+    if (muted || this.#isSilentOn(contract)) return
     this.#queue(market.snapshot(contract), time.nowMs + latencyMs + lagMs)
+  }
+
+  #isSilentOn(contract: number): boolean {
+    const { market, time, quirks } = this.parts
+    return quirks.isSilentOn?.(this.line, market.contracts[contract]?.exchange ?? '', time.nowMs) === true
   }
 
   forgetQueue(): void {
@@ -251,6 +266,7 @@ class SimBridge implements Bridge {
   #sentences = 0
   /** Counts connections: an answer of one never reaches the next. */
   #connection = 0
+  readonly #asked: { atMs: number; contracts: number }[] = []
   #isAbandoned = false
   #onOver: () => void = () => undefined
 
@@ -382,10 +398,22 @@ class SimBridge implements Bridge {
     const code = this.session === 'down' ? -1 : throttleCode
     this.#emit('requested', { code, request })
     if (code !== 0) return
+    const { subscribeBurst } = front.parts.quirks
+    if (subscribeBurst !== undefined && this.#isBurst(symbols.length, subscribeBurst)) {
+      this.disconnect(subscribeBurst.reason)
+      return
+    }
     const connection = this.#connection
     this.#soon(front.parts.lots.between(2, 20), () => {
       if (connection === this.#connection) this.#acknowledge(request, symbols)
     })
+  }
+
+  #isBurst(contracts: number, limit: { contracts: number; withinMs: number }): boolean {
+    const { nowMs } = this.#front.parts.time
+    this.#asked.push({ atMs: nowMs, contracts })
+    const recent = this.#asked.filter(({ atMs }) => nowMs - atMs < limit.withinMs)
+    return recent.reduce((sum, each) => sum + each.contracts, 0) > limit.contracts
   }
 
   #acknowledge(request: number, symbols: readonly string[]): void {

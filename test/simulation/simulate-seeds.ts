@@ -32,7 +32,17 @@ export async function simulateSeeds(options: SeedsOptions): Promise<SeedsEnd> {
   const total: SeedsEnd = {
     seeds: 0,
     events: 0,
-    counts: { delivered: 0, accepted: 0, rounds: 0, switches: 0, logins: 0 },
+    counts: {
+      delivered: 0,
+      accepted: 0,
+      duplicate: 0,
+      stale: 0,
+      invalid: 0,
+      offSession: 0,
+      rounds: 0,
+      switches: 0,
+      logins: 0,
+    },
     simulatedMs: 0,
     failures: [],
   }

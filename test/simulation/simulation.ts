@@ -2,6 +2,7 @@
  * Runs one schedule from start to recovery: moves time from one thing that happens to the next, hands ticks over, performs the operator's
  * and the host's acts, and lets the oracle judge. The same schedule always ends in the same way.
  */
+import type { FeedChange } from '#daemon/feed-supervisor.ts'
 import type { FailoverPolicy } from '#domain/failover.ts'
 import { DEFAULT_FAILOVER_POLICY } from '#domain/failover.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
@@ -13,15 +14,18 @@ import { Lots } from './lots.ts'
 import { Oracle, Violation } from './oracle.ts'
 import { rememberingCalendar } from './remembering-calendar.ts'
 import type { Act, Schedule } from './schedule.ts'
-import { SimFront } from './sim-front.ts'
+import { type FrontQuirks, SimFront } from './sim-front.ts'
 import { SIM_CONTRACTS, type SimContract, SimMarket, TickRing } from './sim-market.ts'
 import { VirtualTime } from './virtual-time.ts'
 
 export interface SimulationOptions {
   broken?: BrokenRules
   contracts?: readonly SimContract[]
+  quirks?: FrontQuirks
   /** Hears every sentence that the supervisor logs. */
   log?: (line: string) => void
+  published?: (change: FeedChange, atMs: number) => void
+  loginSent?: (line: Line, atMs: number) => void
 }
 
 export interface SimulationEnd {
@@ -42,14 +46,19 @@ const CALM_AFTER_MS = 12_000
 let ring: TickRing | undefined
 let calendar: MarketCalendar | undefined
 
-export async function simulate(schedule: Schedule, options: SimulationOptions = {}): Promise<SimulationEnd> {
+/** A simulation to be driven step by step, inside `time.drive`. */
+export function openSimulation(schedule: Schedule, options: SimulationOptions = {}): Simulation {
   ring ??= new TickRing()
   calendar ??= rememberingCalendar(shippedCalendar())
-  const simulation = new Simulation(schedule, options, ring, calendar)
+  return new Simulation(schedule, options, ring, calendar)
+}
+
+export async function simulate(schedule: Schedule, options: SimulationOptions = {}): Promise<SimulationEnd> {
+  const simulation = openSimulation(schedule, options)
   return simulation.time.drive(() => simulation.run())
 }
 
-export class Simulation {
+class Simulation {
   readonly time: VirtualTime
   readonly market: SimMarket
   readonly fronts: Readonly<Record<Line, SimFront>>
@@ -125,6 +134,7 @@ export class Simulation {
       disk: this.disk,
       oracle: this.oracle,
       keepsJournal: this.#schedule.acts.some(({ act }) => act === 'restart' || act === 'crash'),
+      published: (change) => this.#options.published?.(change, this.time.nowMs),
       log: (message) =>
         this.#options.log?.(`${((this.time.nowMs - this.#schedule.startMs) / 1_000).toFixed(3)} ${message}`),
     })
@@ -302,7 +312,11 @@ export class Simulation {
       startMs: schedule.startMs,
       latencyMs: line === 'primary' ? 18 : 25,
       reconnectMs: schedule.reconnectMs,
-      loginSent: (which, account) => this.oracle.loginSent(which, account),
+      quirks: this.#options.quirks ?? {},
+      loginSent: (which, account) => {
+        this.#options.loginSent?.(which, this.time.nowMs)
+        this.oracle.loginSent(which, account)
+      },
       loginAnswered: (_line, account, code) => this.oracle.loginAnswered(account, code),
     })
   }
