@@ -45,27 +45,29 @@ export class ForeignWatch {
   }
 }
 
-/**
- * Journal sequence of our last tick before the other writer's messages. Ours since the cursor are the first of those added, so the border
- * is found by halving. @throws Failure<BusFailureKind>
- */
-export async function lastOfOurs(where: {
+interface Place {
   link: BusLink
   cursor: BusCursor
   end: StreamEnd
   host: string
-}): Promise<number> {
-  const { link, cursor, end, host } = where
-  const isSameStream = cursor.stream !== null && cursor.stream.created === end.created
-  if (cursor.stream === null || !isSameStream) return cursor.sequence
-  let ours = cursor.stream.lastSequence
+}
+
+/**
+ * Journal sequence of our last tick before the other writer's messages. Ours since the cursor are the first of those added, so the border
+ * is found by halving. @throws Failure<BusFailureKind>
+ */
+export async function lastOfOurs(place: Place): Promise<number> {
+  const { link, cursor, end, host } = place
+  const known = cursor.stream
+  if (known === null || known.created !== end.created) return cursor.sequence
+  if (!(await isOurs(place, known.lastSequence))) return await lastBeforeLoss(place, known.lastSequence)
+  let ours = known.lastSequence
   let theirs = end.lastSequence + 1
   let sequence = cursor.sequence
   while (theirs - ours > 1) {
     const middle = Math.floor((ours + theirs) / 2)
     const tick = await link.tickAt(middle)
-    const isOurs = tick !== null && tick.host === host && tick.sequence > sequence
-    if (isOurs) {
+    if (tick !== null && tick.host === host && tick.sequence > sequence) {
       ours = middle
       sequence = tick.sequence
     } else {
@@ -73,4 +75,25 @@ export async function lastOfOurs(where: {
     }
   }
   return sequence
+}
+
+/** Whether what the cursor remembers is there. */
+async function isOurs({ link, cursor, end, host }: Place, streamSequence: number): Promise<boolean> {
+  if (streamSequence < end.firstSequence) return true
+  const tick = streamSequence > end.lastSequence ? null : await link.tickAt(streamSequence)
+  return tick !== null && tick.host === host && tick.sequence <= cursor.sequence
+}
+
+/** As far as is looked back for it. */
+const LOOK_BACK_MAX = 10_000
+
+/** The stream lost its end and somebody else has written there since: what we had there is published again behind him. */
+async function lastBeforeLoss({ link, cursor, end, host }: Place, known: number): Promise<number> {
+  const from = Math.min(known, end.lastSequence)
+  const to = Math.max(end.firstSequence, from - LOOK_BACK_MAX)
+  for (let streamSequence = from; streamSequence >= to; streamSequence--) {
+    const tick = await link.tickAt(streamSequence)
+    if (tick?.host === host && tick.sequence <= cursor.sequence) return tick.sequence
+  }
+  return cursor.sequence
 }

@@ -82,17 +82,19 @@ export function resumeFrom({ cursor, end, host, sentMax, isGuess }: ResumeInput)
   }
 
   const added = end.lastSequence - known.lastSequence
+  const isEndThere = end.last?.streamSequence === end.lastSequence
+  // Whatever the count says: where we wrote last, or behind it, somebody else did.
+  if (isEndThere && ours === null) return { kind: 'foreign-writer', by: end.last?.tick ?? null }
   if (added === 0) {
     const isEmptied = end.last === null && end.lastSequence > 0
     return resume(cursor.sequence, isEmptied ? 'stream-emptied' : 'unchanged')
   }
   if (added < 0) return afterLoss(cursor, ours, -added)
   // Removed at once by somebody or by a limit, so nobody can tell what it was.
-  if (end.last === null || end.last.streamSequence < end.lastSequence) return resume(cursor.sequence, 'stream-emptied')
-  if (ours === null) return { kind: 'foreign-writer', by: end.last.tick }
+  if (!isEndThere || ours === null) return resume(cursor.sequence, 'stream-emptied')
   // Between the cursor and the end there can't be more messages than journal sequences.
   const isPlausible = ours.sequence <= sentMax && ours.sequence - cursor.sequence >= added
-  return isPlausible ? resume(ours.sequence, 'unseen-acknowledgements') : { kind: 'foreign-writer', by: end.last.tick }
+  return isPlausible ? resume(ours.sequence, 'unseen-acknowledgements') : { kind: 'foreign-writer', by: ours }
 }
 
 function afterLoss(cursor: BusCursor, ours: StreamTick | null, lost: number): Resume {
