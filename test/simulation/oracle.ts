@@ -69,6 +69,8 @@ interface LineTruth {
   okSinceMs: number | null
   /** Since when it delivers nothing; null while it does. */
   deadSinceMs: number | null
+  /** Since when no fault that speaks against the line has struck it; null while one does. */
+  faultlessSinceMs: number | null
   /** When the front last held no session. */
   lastBrokenMs: number
   lastLiveMs: number
@@ -299,6 +301,10 @@ export class Oracle {
       const isBroken = !front.isWhole || session.book.subscribed < session.book.expected
       const isDegraded =
         active.garbage.length > 0 || active.lose.length > 0 || active.lagMs > 0 || front.backlogMs > 1_000
+      const isFaulty = active.down || active.loginError !== 0 || active.muted || isDegraded || active.ackRatio < 1
+      const isFaultless =
+        !isFaulty && active.throttleCode === 0 && active.refuse === undefined && session.state !== 'latched'
+      truth.faultlessSinceMs = isFaultless ? (truth.faultlessSinceMs ?? nowMs) : null
       truth.deadSinceMs = isDead ? (truth.deadSinceMs ?? nowMs) : null
       if (!front.isLoggedIn) truth.lastBrokenMs = nowMs
       const isOk = !isDead && !isBroken && !isDegraded && session.state === 'streaming'
@@ -390,23 +396,32 @@ export class Oracle {
 
   /** A dead serving line is left in time when the other one is in order. */
   #judgePromptness({ supervisor }: DaemonLife): void {
-    const { schedule, time, fronts } = this.#parts
+    const { schedule, time } = this.#parts
     const { state } = supervisor
     const { nowMs } = time
     if (state.automation.kind !== 'automatic') this.#automaticSinceMs = null
     else this.#automaticSinceMs ??= nowMs
-    if (schedule.standby !== 'hot' || this.#automaticSinceMs === null) return
+    if (this.#automaticSinceMs === null || this.#openSinceMs === null) return
     if (state.phase.kind === 'starting' || state.phase.kind === 'killed') return
+    const isHot = schedule.standby === 'hot'
+    const other = this.#truth[otherLine(state.serving)]
     const { deadSinceMs } = this.#truth[state.serving]
-    const { okSinceMs } = this.#truth[otherLine(state.serving)]
-    if (deadSinceMs === null || okSinceMs === null || this.#openSinceMs === null) return
-    const isSettled = Math.min(nowMs - okSinceMs, nowMs - this.#openSinceMs) >= WELL_BEFORE_MS
+    // What stands by can only be known to be free of faults.
+    const otherSinceMs = isHot ? other.okSinceMs : Math.max(other.faultlessSinceMs ?? nowMs, this.#lifeSinceMs)
+    if (deadSinceMs === null || otherSinceMs === null) return
+    const isSettled = Math.min(nowMs - otherSinceMs, nowMs - this.#openSinceMs) >= (isHot ? WELL_BEFORE_MS : 60_000)
     if (!isSettled || nowMs - this.#lastHaltMs < MISSED_GAP_MS) return
-    const isHard = !fronts[state.serving].isLoggedIn
     const deadForMs = nowMs - Math.max(deadSinceMs, this.#automaticSinceMs)
-    const allowedMs = isHard ? 1_700 : this.liquidExchanges() >= 2 ? 12_000 : 40_000
-    if (deadForMs > allowedMs)
+    if (deadForMs > this.#allowedToBeDeadMs(state.serving, isHot))
       throw this.#wrong('late-failover', `${state.serving} has been dead for ${deadForMs} ms and serves still`)
+  }
+
+  /** Loss of the session is seen at once; silence takes a witness, or as long as no market is silent. */
+  #allowedToBeDeadMs(serving: Line, isHot: boolean): number {
+    const isLiquid = this.liquidExchanges() >= 2
+    if (!isHot) return isLiquid ? 45_000 : Number.POSITIVE_INFINITY
+    if (!this.#parts.fronts[serving].isLoggedIn) return 1_700
+    return isLiquid ? 12_000 : 40_000
   }
 
   #wrong(rule: Rule, message: string): Violation {
@@ -419,6 +434,7 @@ function freshTruth(): LineTruth {
   return {
     lastTroubleMs: Number.NEGATIVE_INFINITY,
     okSinceMs: null,
+    faultlessSinceMs: null,
     deadSinceMs: null,
     lastBrokenMs: Number.NEGATIVE_INFINITY,
     lastLiveMs: Number.NEGATIVE_INFINITY,

@@ -1,0 +1,110 @@
+/** The smallest schedules that once went wrong, each with the sentence of what the supervisor did then. */
+import { calmSchedule, type Schedule } from './schedule.ts'
+import type { SimulationOptions } from './simulation.ts'
+
+const ALL_GARBAGE = ['dbl-max', 'nan', 'negative-volume', 'malformed-time', 'far-future-time', 'absurd-volume'] as const
+
+export const FOUND_SCHEDULES: readonly [string, Schedule, SimulationOptions?][] = [
+  [
+    'a feed state was published under an epoch that was not on disk yet',
+    calmSchedule('2026-03-10 13:40', {
+      seed: 4,
+      standby: 'cold',
+      durationMs: 60_000,
+      acts: [20_000, 20_300, 30_000, 40_000, 50_000].map((atMs, i) => ({
+        atMs,
+        act: i % 2 === 0 ? 'serve-backup' : 'serve-primary',
+        downMs: 0,
+      })),
+    }),
+  ],
+  [
+    'a line that had stood by was accused of the ticks that the other one brought meanwhile',
+    calmSchedule('2026-03-10 14:57:51.500', {
+      seed: 18,
+      standby: 'cold',
+      faults: [
+        { atMs: 29_943, line: 'both', forMs: 60_570, fault: 'exchange-halt', exchange: 'GFEX' },
+        // No snapshots, so that only ticks of its own can excuse the line.
+        { atMs: 64_000, line: 'backup', forMs: 720, fault: 'mute' },
+        { atMs: 64_462, line: 'primary', forMs: 0, fault: 'crash' },
+      ],
+    }),
+  ],
+  [
+    'a gap was told to be over by two lines that came up and brought no tick',
+    calmSchedule('2026-03-10 10:02', {
+      seed: 40,
+      durationMs: 200_000,
+      faults: [{ atMs: 60_000, line: 'both', forMs: 130_000, fault: 'mute' }],
+    }),
+  ],
+  [
+    'a cold line whose account is latched was raised again and again, until the flap latch held on it',
+    calmSchedule('2026-03-10 13:40', {
+      seed: 354,
+      standby: 'cold',
+      durationMs: 76_000,
+      faults: [
+        { atMs: 50_000, line: 'backup', forMs: 200_000, fault: 'login-error', id: 75, once: false },
+        {
+          atMs: 60_000,
+          line: 'primary',
+          forMs: 15_000,
+          fault: 'garbage',
+          kinds: [...ALL_GARBAGE],
+          ratio: 0.5,
+          replace: false,
+        },
+      ],
+    }),
+  ],
+  [
+    'a gap was told at a start although the other line delivered',
+    calmSchedule('2026-03-10 14:50', {
+      seed: 249,
+      durationMs: 200_000,
+      faults: [{ atMs: 35_874, line: 'primary', forMs: 89_208, fault: 'throttle', code: -3 }],
+      acts: [{ atMs: 60_000, act: 'crash', downMs: 143 }],
+    }),
+  ],
+  [
+    'a line alone that lost its subscriptions unnoticed stayed silent for ever',
+    calmSchedule('2026-03-10 10:28:18.746', {
+      seed: 3_075,
+      standby: 'warm',
+      durationMs: 124_000,
+      faults: [{ atMs: 104_937, line: 'both', forMs: 0, fault: 'drop-subscriptions' }],
+    }),
+  ],
+  [
+    'a mute line was taken for better because a cold one that came up proved that the market ticks',
+    calmSchedule('2026-03-10 13:40', {
+      seed: 4_952,
+      standby: 'cold',
+      durationMs: 200_000,
+      faults: [{ atMs: 60_000, line: 'primary', forMs: 113_000, fault: 'mute' }],
+    }),
+  ],
+  [
+    'a latched line went on serving because the other one lacked a contract that its front refuses',
+    calmSchedule('2026-03-10 09:20', {
+      seed: 5_384,
+      durationMs: 200_000,
+      faults: [
+        { atMs: 0, line: 'backup', forMs: 100_000, fault: 'refuse-contracts', count: 1, id: 16 },
+        { atMs: 60_000, line: 'primary', forMs: 0, fault: 'crash' },
+        { atMs: 60_000, line: 'primary', forMs: 16_000, fault: 'login-error', id: 75, once: true },
+      ],
+    }),
+  ],
+  [
+    'twins of one moment were news again after a restart',
+    calmSchedule('2026-03-10 14:57:35.545', {
+      seed: 6_604,
+      durationMs: 220_000,
+      faults: [{ atMs: 196_358, line: 'backup', forMs: 0, fault: 'rewind', byMs: 101_988 }],
+      acts: [{ atMs: 161_550, act: 'restart', downMs: 17_857 }],
+    }),
+  ],
+]
