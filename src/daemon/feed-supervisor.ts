@@ -15,7 +15,7 @@ import {
 } from '#domain/failover.ts'
 import { FAILOVER_SENTENCES } from '#domain/failover-reason.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
-import { LINES, type Line, lineIndex } from '#domain/line.ts'
+import { LINES, type Line, lineIndex, otherLine } from '#domain/line.ts'
 import type { LineView, Readiness } from '#domain/line-fitness.ts'
 import { type LivenessPolicy, measurePulse, PULSE_SENTENCES, type PulseReading } from '#domain/liveness.ts'
 import type { MarketCalendar } from '#domain/session-calendar.ts'
@@ -81,6 +81,7 @@ interface OpenRecord {
 
 /** A line that stays mute is given up and dialled again after this long, and not again before the second has passed. */
 const MUTE_PATIENCE_MS = 10_000
+const LONE_PATIENCE_MS = 300_000
 const SECOND_CHANCE_EVERY_MS = 60_000
 const RECORD_DEADLINE_MS = 30_000
 /** A switch for silence comes seconds after the last tick, so the gaps of the last one or two of these spans belong to it. */
@@ -334,7 +335,8 @@ export class FeedSupervisor {
     const session = this.#parts.sessions[line]
     const pulse = this.pulses[line]
     if (session === null || pulse === null || pulse.pulse !== 'red') {
-      const isOverdue = this.#firstTickIsOverdue(line, nowMs) || this.#isSilentAlone(line, nowMs)
+      const isInDoubt = pulse?.pulse === 'yellow'
+      const isOverdue = isInDoubt && (this.#firstTickIsOverdue(line, nowMs) || this.#isSilentAlone(line, nowMs))
       this.#redSinceMs[line] = isOverdue ? (this.#redSinceMs[line] ?? nowMs) : null
       if (session === null || this.#redSinceMs[line] === null) return
     } else {
@@ -344,8 +346,7 @@ export class FeedSupervisor {
     const isUp = session.state === 'streaming' || session.state === 'subscribing'
     if (!isUp || redForMs < MUTE_PATIENCE_MS || nowMs - this.#secondChanceMs[line] < SECOND_CHANCE_EVERY_MS) return
     this.#secondChanceMs[line] = nowMs
-    if (pulse?.reason === 'silent-alone' && !this.#firstTickIsOverdue(line, nowMs)) {
-      // Nobody can tell a dead line from a market at rest here, so the session is kept.
+    if (pulse?.pulse === 'yellow' && !this.#mayDialInDoubt(line, nowMs)) {
       const slots = session.book.slotsIn(Subscription.subscribed)
       this.#parts.log('warn', `${line}: silent for long; asking for its ${slots.length} contracts again`)
       session.subscribeAgain(slots)
@@ -359,6 +360,18 @@ export class FeedSupervisor {
     } else if (pulse?.reason !== 'lagging' && pulse?.reason !== 'invalid-ticks') {
       session.recycle('first-tick-timeout', `the line brings no ticks; dialling it again`)
     }
+  }
+
+  /**
+   * Nobody can tell a dead line from a market at rest here, so a session is given up only where that costs consumers nothing: on the line
+   * that does not serve; on a line alone when it has been silent for very long.
+   */
+  #mayDialInDoubt(line: Line, nowMs: number): boolean {
+    if (!this.#firstTickIsOverdue(line, nowMs)) return false
+    const { sessions, path, evidence } = this.#parts
+    if (sessions[otherLine(line)]?.state === 'streaming') return line !== this.serving
+    const silentMs = Math.min(evidence.openForMs(nowMs), nowMs - path.lines[lineIndex(line)].market.lastTickMs)
+    return silentMs >= LONE_PATIENCE_MS
   }
 
   /** It ticked, and then for long no line did, so that there is none to compare with: it may have lost its subscriptions unnoticed. */
