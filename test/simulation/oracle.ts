@@ -26,6 +26,7 @@ export type Rule =
   | 'epoch'
   | 'failover-without-cause'
   | 'failover-while-paused'
+  | 'failover-to-latched'
   | 'hold-down'
   | 'flap-limit'
   | 'failback-too-soon'
@@ -176,7 +177,7 @@ export class Oracle {
       if (isAccepted) throw this.#wrong('off-session-accepted', describe())
       return
     }
-    this.#truth[front.line].lastLiveMs = this.#parts.time.nowMs
+    this.#truth[front.line].lastLiveMs = this.#parts.time.monotonicMs()
     const lastMoment = this.#moments[contract] ?? -1
     const wasAccepted = this.#accepted[contract]?.has(ordinal) === true
     const isNews = moment > lastMoment || (moment === lastMoment && !wasAccepted)
@@ -185,7 +186,7 @@ export class Oracle {
     if (!isAccepted) return
     this.counts.accepted++
     const exchange = this.#parts.market.contracts[contract]?.exchange ?? ''
-    const second = Math.floor(this.#parts.time.nowMs / 1_000)
+    const second = Math.floor(this.#parts.time.monotonicMs() / 1_000)
     const seconds = this.#tickSeconds.get(exchange) ?? { count: 0, last: 0 }
     if (second !== seconds.last) this.#tickSeconds.set(exchange, { count: seconds.count + 1, last: second })
     this.#moments[contract] = moment
@@ -253,7 +254,7 @@ export class Oracle {
   lifeBegins(supervisor: FeedSupervisor): void {
     if (supervisor.epoch <= this.#epoch)
       throw this.#wrong('epoch', `epoch ${supervisor.epoch} is used again after a start`)
-    this.#lifeSinceMs = this.#parts.time.nowMs
+    this.#lifeSinceMs = this.#parts.time.monotonicMs()
     this.#serving = supervisor.serving
     this.#epoch = supervisor.epoch
     this.#servingOfEpoch.set(supervisor.epoch, supervisor.serving)
@@ -278,7 +279,7 @@ export class Oracle {
 
   /** Both lines in order for so long that rounds may be rarer. */
   calmForMs(): number {
-    const { nowMs } = this.#parts.time
+    const nowMs = this.#parts.time.monotonicMs()
     return Math.min(...LINES.map((line) => nowMs - (this.#truth[line].okSinceMs ?? nowMs)))
   }
 
@@ -288,7 +289,7 @@ export class Oracle {
 
   #learn(life: DaemonLife): void {
     const { time, calendar, fronts } = this.#parts
-    const { nowMs } = time
+    const nowMs = time.monotonicMs()
     const isOpen = calendar.marketState(time.wallMs()) === 'open'
     this.#openSinceMs = isOpen ? (this.#openSinceMs ?? nowMs) : null
     for (const line of LINES) {
@@ -331,7 +332,7 @@ export class Oracle {
 
   #judgeSwitch(from: Line, step: FailoverStep, command: FailoverCommand | null, life: DaemonLife): void {
     const { time, policy } = this.#parts
-    const { nowMs } = time
+    const nowMs = time.monotonicMs()
     this.counts.switches++
     const sinceSwitchMs = this.#lastSwitchMs === null ? Number.POSITIVE_INFINITY : nowMs - this.#lastSwitchMs
     this.#lastSwitchMs = nowMs
@@ -339,6 +340,9 @@ export class Oracle {
     if (this.#isKilled) throw this.#wrong('failover-while-paused', `${told} after the kill switch`)
     if (command === 'serve-primary' || command === 'serve-backup') return
     if (this.#isPaused) throw this.#wrong('failover-while-paused', told)
+
+    const front = this.#parts.fronts[step.serve]
+    if (this.#latched.has(front.account) && !front.isLoggedIn) throw this.#wrong('failover-to-latched', told)
 
     const truth = this.#truth[from]
     const target = this.#truth[step.serve]
@@ -362,7 +366,7 @@ export class Oracle {
   }
 
   #judgeFeedState({ supervisor, sessions }: DaemonLife): void {
-    const { nowMs } = this.#parts.time
+    const nowMs = this.#parts.time.monotonicMs()
     const { feedState } = supervisor
     if (this.#openSinceMs === null) return
     const openForMs = nowMs - this.#openSinceMs
@@ -398,7 +402,7 @@ export class Oracle {
   #judgePromptness({ supervisor }: DaemonLife): void {
     const { schedule, time } = this.#parts
     const { state } = supervisor
-    const { nowMs } = time
+    const nowMs = time.monotonicMs()
     if (state.automation.kind !== 'automatic') this.#automaticSinceMs = null
     else this.#automaticSinceMs ??= nowMs
     if (this.#automaticSinceMs === null || this.#openSinceMs === null) return

@@ -40,6 +40,8 @@ export interface FrontParts {
 export interface FrontQuirks {
   /** The front takes part in the session, but says nothing of this exchange. */
   isSilentOn?: (line: Line, exchange: string, nowMs: number) => boolean
+  /** The front is not there. */
+  isDown?: (line: Line, nowMs: number) => boolean
   /** The front drops a session that asks for more contracts than this within the window. */
   subscribeBurst?: { contracts: number; withinMs: number; reason: number }
 }
@@ -109,6 +111,21 @@ export class SimFront {
     return this.#bridge
   }
 
+  /** As a front that restarts. */
+  disconnect(reason: number): void {
+    if (this.#bridge !== null && !this.#bridge.isOver) this.#bridge.disconnect(reason)
+  }
+
+  /** Market time jumps: what is under way stays so. */
+  leaveOut(ms: number): void {
+    for (let i = this.#queueHead; i < this.#queueTail; i++) {
+      this.#queueAtMs[i % QUEUE_MAX] = (this.#queueAtMs[i % QUEUE_MAX] ?? 0) + ms
+      this.#queuedAtMs[i % QUEUE_MAX] = (this.#queuedAtMs[i % QUEUE_MAX] ?? 0) + ms
+    }
+    if (this.#lastQueuedMs > 0) this.#lastQueuedMs += ms
+    this.#bridge?.leaveOut(ms)
+  }
+
   /** The daemon died without a word: its bridges see the end of their commands. */
   abandon(): void {
     this.#bridge?.abandon()
@@ -164,7 +181,8 @@ export class SimFront {
   // What the bridge asks of its front:
 
   get isConnectable(): boolean {
-    return !this.active.down
+    const { quirks, time } = this.parts
+    return !this.active.down && quirks.isDown?.(this.line, time.nowMs) !== true
   }
 
   answerLogin(): number {
@@ -316,6 +334,10 @@ class SimBridge implements Bridge {
       const { time, lots } = this.#front.parts
       time.after(this.isHung ? graceMs : lots.between(2, 20), () => this.die())
     })
+  }
+
+  leaveOut(ms: number): void {
+    if (this.hungUntilMs > 0) this.hungUntilMs += ms
   }
 
   abandon(): void {

@@ -58,7 +58,7 @@ export async function simulate(schedule: Schedule, options: SimulationOptions = 
   return simulation.time.drive(() => simulation.run())
 }
 
-class Simulation {
+export class Simulation {
   readonly time: VirtualTime
   readonly market: SimMarket
   readonly fronts: Readonly<Record<Line, SimFront>>
@@ -158,6 +158,15 @@ class Simulation {
   async runUntil(untilMs: number): Promise<void> {
     while (await this.#next(untilMs)) if (this.oracle.violation !== null) throw this.oracle.violation
     this.time.nowMs = Math.max(this.time.nowMs, untilMs)
+  }
+
+  /** Goes on at a later moment of the market, as if the time between had not been. */
+  leaveOutUntil(toMs: number): void {
+    const ms = toMs - this.time.nowMs
+    if (ms <= 0) return
+    this.time.leaveOut(ms)
+    this.market.skipTo(toMs)
+    for (const line of LINES) this.fronts[line].leaveOut(ms)
   }
 
   /** Does the next thing that happens; false when there is none before the moment. */

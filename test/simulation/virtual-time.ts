@@ -31,7 +31,7 @@ const realSetImmediate = setImmediate
 export class VirtualTime implements Clock {
   /** The market's time, ms since the epoch. */
   nowMs: number
-  readonly #startMs: number
+  #startMs: number
   /** How far the host's wall clock is ahead of the exchanges'. */
   readonly #skewMs: number
   readonly #heap: VirtualTimer[] = []
@@ -78,6 +78,13 @@ export class VirtualTime implements Clock {
       this.#push(timer)
     }
     timer.act()
+  }
+
+  /** Leaves out a stretch of market time in which nothing is looked at: CLOCK_MONOTONIC and every timer stand still meanwhile. */
+  leaveOut(ms: number): void {
+    this.nowMs += ms
+    this.#startMs += ms
+    for (const timer of this.#heap) timer.atMs += ms
   }
 
   /** Lets every promise settle that needs no further moment. */
