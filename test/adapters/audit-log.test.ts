@@ -18,6 +18,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { auditActor } from '#adapters/state/audit-actor.ts'
 import { type AuditFacts, appendAudit, readAudit, verifyAudit } from '#adapters/state/audit-log.ts'
 import { takeLock } from '#adapters/state/run-lock.ts'
+import { sleep } from '#clock.ts'
 import { bundle } from '../support/bundle.ts'
 
 let stateDir = ''
@@ -206,6 +207,18 @@ describe('many writers', () => {
       if (attempt.kind === 'held') await attempt.lock.release()
     }
   })
+
+  test('a queue of others on a slow disk is waited for', async () => {
+    let writing: Promise<unknown> | null = null
+    for (let turn = 0; turn < 4; turn++) {
+      const attempt = await takeLock(stateDir, 'audit', { pid: 4711, command: 'audit', since: `turn ${turn}` })
+      if (attempt.kind !== 'held') break
+      writing ??= appendAudit(log(), facts())
+      await sleep(900)
+      await attempt.lock.release()
+    }
+    expect(await writing).toMatchObject({ kind: 'written', n: 1 })
+  }, 15_000)
 })
 
 test('a log that cannot be written is a warning', async () => {

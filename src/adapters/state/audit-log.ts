@@ -50,7 +50,9 @@ const FILE_NAME = /^audit-(\d{8})\.jsonl$/
 const DAY_MS = 86_400_000
 const TAIL_BYTES = 256 * 1024
 const ENTRY_BYTES_MAX = 32 * 1024
+/** For one and the same writer; a queue of them on a slow disk may take longer. */
 const LOCK_DEADLINE_MS = 2_000
+const LOCK_QUEUE_DEADLINE_MS = 10_000
 const LOCK_RETRY_MS = 10
 
 /** Never throws: what can't be kept must not stop what is being done. The entry is synced when this resolves. */
@@ -175,15 +177,23 @@ async function tailOf(path: string): Promise<string> {
   }
 }
 
+/** Waits while one writer follows another: only one that does not let go, or a queue that does not end, is given up on. */
 async function awaitLock(stateDir: string, clock: Clock): Promise<HeldLock> {
-  const deadlineMs = clock.monotonicMs() + LOCK_DEADLINE_MS
-  const holder = { pid: process.pid, command: 'audit', since: isoShanghai(clock.wallMs()) }
+  const startedMs = clock.monotonicMs()
+  const self = { pid: process.pid, command: 'audit', since: isoShanghai(clock.wallMs()) }
+  let holder = ''
+  let heldSinceMs = startedMs
   for (;;) {
-    const attempt = await takeLock(stateDir, 'audit', holder)
+    const attempt = await takeLock(stateDir, 'audit', self)
     if (attempt.kind === 'held') return attempt.lock
-    if (clock.monotonicMs() >= deadlineMs) {
+    const nowMs = clock.monotonicMs()
+    if (attempt.by !== null && holder !== `${attempt.by.pid} ${attempt.by.since}`) {
+      holder = `${attempt.by.pid} ${attempt.by.since}`
+      heldSinceMs = nowMs
+    }
+    if (nowMs - heldSinceMs >= LOCK_DEADLINE_MS || nowMs - startedMs >= LOCK_QUEUE_DEADLINE_MS) {
       const by = attempt.by === null ? 'another process' : `process ${attempt.by.pid}`
-      throw new Error(`${by} has been writing to it for ${LOCK_DEADLINE_MS / 1000} s`)
+      throw new Error(`${by} is writing to it and has not let go for ${((nowMs - heldSinceMs) / 1000).toFixed(0)} s`)
     }
     await sleep(LOCK_RETRY_MS)
   }
