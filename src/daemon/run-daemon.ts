@@ -218,7 +218,13 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
 
   const timers = new Timers()
   const running: Promise<void>[] = []
-  const saveCheckpoint = () => checkpoint(options, { status, arbiter, sequence: journal.writer.writtenSequence })
+  let saving: Promise<void> | null = null
+  const saveCheckpoint = async () => {
+    await saving
+    saving = checkpoint(options, { status, arbiter, sequence: journal.writer.writtenSequence })
+    await saving
+    saving = null
+  }
   closers.add({
     name: 'lines',
     deadlineMs: LINES_DEADLINE_MS,
@@ -232,7 +238,10 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
   })
   rounds.now()
   timers.every(ROUND_MS, () => rounds.now())
-  timers.every(config.journal.checkpointIntervalMs, () => void saveCheckpoint())
+  timers.every(config.journal.checkpointIntervalMs, () => {
+    // A disk that takes longer than the interval must not collect a queue of them.
+    if (saving === null) void saveCheckpoint()
+  })
   timers.every(LATCHES_EVERY_MS, async () => {
     await permits.refresh().catch((error: unknown) => log('warn', String(error)))
     // The order to cut may not have reached a daemon that was just starting; the latch says it all.

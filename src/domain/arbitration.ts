@@ -286,22 +286,21 @@ export class Arbiter {
   }
 
   /**
-   * Writes the slot's last tick of this kind as ten doubles: trading day, event ms, volume, off-session 0|1, six of the book. `restore`
-   * takes them back. Of a moment with several books the newest is told, or the one `back` before it; put back oldest first, they are
-   * all known again.
+   * Writes the slot's last tick of this kind as ten doubles, from `rows[at]` on: trading day, event ms, volume, off-session 0|1, six of
+   * the book. `restore` takes them back. Of a moment with several books the newest is told, or the one `back` before it; put back oldest
+   * first, they are all known again. Makes no object: a checkpoint asks for tens of thousands of them between two ticks.
    */
-  describe(slot: number, kind: TickKind, row: Float64Array, back = 0): void {
+  describe(slot: number, kind: TickKind, rows: Float64Array, at: number, back = 0): void {
     const isLive = kind === 'live'
-    row[0] = isLive ? (this.day[slot] ?? 0) : 0
-    row[1] = (isLive ? this.eventMs[slot] : this.#offEventMs[slot]) ?? 0
-    row[2] = (isLive ? this.volume[slot] : this.#offVolume[slot]) ?? 0
-    row[3] = isLive ? 0 : 1
-    const [books, booksSeen, held] = isLive
-      ? [this.#books, this.#booksSeen, BOOKS_SEEN]
-      : [this.#offBooks, this.#offBooksSeen, OFF_BOOKS_SEEN]
-    const place = ((booksSeen[slot] ?? 1) - 1 - back) % held
+    rows[at] = isLive ? (this.day[slot] ?? 0) : 0
+    rows[at + 1] = (isLive ? this.eventMs[slot] : this.#offEventMs[slot]) ?? 0
+    rows[at + 2] = (isLive ? this.volume[slot] : this.#offVolume[slot]) ?? 0
+    rows[at + 3] = isLive ? 0 : 1
+    const books = isLive ? this.#books : this.#offBooks
+    const held = isLive ? BOOKS_SEEN : OFF_BOOKS_SEEN
+    const place = (((isLive ? this.#booksSeen : this.#offBooksSeen)[slot] ?? 1) - 1 - back) % held
     const start = (slot * held + place) * BOOK
-    row.set(books.subarray(start, start + BOOK), 4)
+    for (let i = 0; i < BOOK; i++) rows[at + 4 + i] = books[start + i] ?? 0
   }
 
   /** Puts back what an earlier process accepted last (from checkpoint and journal), so that a first snapshot is not taken for news. */

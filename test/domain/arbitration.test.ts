@@ -632,7 +632,7 @@ describe('a state that is put back', () => {
       const held = rig.arbiter.booksHeld(slot, kind)
       return Array.from({ length: held }, (_, i) => {
         const row = new Float64Array(10)
-        rig.arbiter.describe(slot, kind, row, held - 1 - i)
+        rig.arbiter.describe(slot, kind, row, 0, held - 1 - i)
         return row
       })
     })

@@ -289,7 +289,7 @@ export class DaemonLife {
       for (const kind of TICK_KINDS) {
         for (let back = this.arbiter.booksHeld(slot, kind) - 1; back >= 0; back--) {
           const row = new Float64Array(CHECKPOINT_COLUMNS)
-          this.arbiter.describe(slot, kind, row, back)
+          this.arbiter.describe(slot, kind, row, 0, back)
           rows.push({ slot, row })
         }
       }

@@ -1,5 +1,5 @@
 /** Small files that must survive a crash whole: written beside, synced, renamed into place, the directory synced too. */
-import { open, readFile, rename } from 'node:fs/promises'
+import { open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /** Two writers of one path at once would take each other's draft away, so every draft has a number of its own. */
@@ -7,14 +7,20 @@ let drafts = 0
 
 export async function writeDurably(path: string, content: string | Uint8Array): Promise<void> {
   const draft = `${path}.${process.pid}-${++drafts}.new`
-  const file = await open(draft, 'w', 0o600)
   try {
-    await file.writeFile(content)
-    await file.sync()
-  } finally {
-    await file.close()
+    const file = await open(draft, 'w', 0o600)
+    try {
+      await file.writeFile(content)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(draft, path)
+  } catch (error) {
+    // Half a file on a full disk would keep it full.
+    await rm(draft, { force: true }).catch(() => undefined)
+    throw error
   }
-  await rename(draft, path)
   const directory = await open(dirname(path), 'r')
   try {
     await directory.sync()
