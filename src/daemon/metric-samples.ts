@@ -1,13 +1,24 @@
-/** The daemon's counters as samples, gathered at each scrape. */
+/**
+ * The daemon's counters as samples, gathered at each scrape. What has to look at every contract is counted once a second at most, however
+ * often somebody scrapes.
+ */
 import type { DaemonMetric, Sample } from '#adapters/metrics/daemon-metrics.ts'
+import type { Clock } from '#clock.ts'
 import { OUTCOME_NAMES } from '#domain/arbitration.ts'
 import type { LineCoverage } from '#domain/coverage.ts'
+import type { FailoverReason } from '#domain/failover-reason.ts'
 import { EXCHANGES } from '#domain/instrument.ts'
-import type { SessionState } from '#domain/session-calendar.ts'
-import type { LineState } from '#domain/status.ts'
+import { LINES, otherLine } from '#domain/line.ts'
+import type { Pulse } from '#domain/liveness.ts'
+import type { SessionState, WindowSpan } from '#domain/session-calendar.ts'
+import type { FeedState, FeedStatus, LineState } from '#domain/status.ts'
+import { expectedThroughput } from './expected-throughput.ts'
 import { linesOf, type StatusParts } from './feed-status.ts'
+import type { FeedSupervisor } from './feed-supervisor.ts'
+import type { HostFacts } from './host-facts.ts'
 import { coverageOfLines } from './line-coverage.ts'
 import { coverageOf } from './line-evidence.ts'
+import type { LineSession } from './line-session.ts'
 import type { FeedBus } from './open-bus.ts'
 
 const LINE_STATES: readonly LineState[] = [
@@ -23,17 +34,111 @@ const LINE_STATES: readonly LineState[] = [
 ]
 const SESSION_STATES: readonly SessionState[] = ['open', 'auction', 'break', 'closed', 'holiday']
 
+const PULSES: readonly Pulse[] = ['green', 'yellow', 'red']
+const FEED_STATES: readonly FeedState[] = ['ACTIVE', 'SUSPECT', 'SWITCHED', 'GAP', 'CLOSED', 'KILLED']
+const AUTOMATIONS: readonly FeedStatus['failover']['automation'][] = ['automatic', 'paused', 'flap-latched']
+/** Told as zero from the start: a counter that is born at 1 has never increased, as far as Prometheus can see. */
+const SWITCH_REASONS: readonly FailoverReason[] = [
+  'exchange-mute',
+  'coverage-low',
+  'invalid-ticks',
+  'lagging',
+  'not-connected',
+  'connect-failing',
+  'login-failing',
+  'latched',
+  'failed',
+  'bridge-silent',
+  'line-mute',
+  'market-silent',
+  'configured-line-late',
+  'line-returned',
+  'home-proved-stable',
+  'target-did-not-rise',
+  'flap-latched',
+  'latched-line-dead',
+  'operator-chose-line',
+]
+const COUNT_EVERY_MS = 1_000
+
 /** Warnings and errors logged, by component. */
 export type FaultCounts = ReadonlyMap<string, { component: string; severity: string; count: number }>
 
-export function metricSamples(parts: StatusParts, faults: FaultCounts): ReadonlyMap<DaemonMetric, readonly Sample[]> {
-  const { supervisor, path, calendar, marketClock, clock, journal } = parts
+export interface MetricParts extends StatusParts {
+  faults: FaultCounts
+  hostFacts: HostFacts
+  limits: { failoverObjectiveMs: number; journalBytesMax: number; journalFreeBytesMin: number }
+}
+
+/** What is asked at each scrape. */
+export function metricSampler(parts: MetricParts): () => ReadonlyMap<DaemonMetric, readonly Sample[]> {
+  const { clock, marketClock, supervisor } = parts
+  const counts = onceIn(COUNT_EVERY_MS, clock, () => ({
+    coverage: coverageOfLines(parts.sessions, parts, parts.coverageThreshold)[supervisor.serving],
+    expectedPerSecond: expectedThroughput(parts, marketClock.nowMs()),
+  }))
+  return () => metricSamples(parts, counts())
+}
+
+function onceIn<Value>(ms: number, clock: Clock, make: () => Value): () => Value {
+  let kept: { value: Value; atMs: number } | null = null
+  return () => {
+    const nowMs = clock.monotonicMs()
+    if (kept === null || nowMs - kept.atMs >= ms) kept = { value: make(), atMs: nowMs }
+    return kept.value
+  }
+}
+
+function metricSamples(
+  parts: MetricParts,
+  { coverage, expectedPerSecond }: { coverage: LineCoverage | null; expectedPerSecond: number },
+): ReadonlyMap<DaemonMetric, readonly Sample[]> {
+  const { supervisor, path, calendar, marketClock, clock, journal, faults, hostFacts, limits, identity } = parts
   const marketMs = marketClock.nowMs()
-  const window = calendar.windowAt(marketMs).window
+  const span = calendar.windowAt(marketMs)
+  const { window } = span
   const lines = linesOf(parts.sessions)
   const last = supervisor.lastFailover
-  const coverage = coverageOfLines(parts.sessions, parts, parts.coverageThreshold)[supervisor.serving]
   const samples: [DaemonMetric, readonly Sample[]][] = [
+    [
+      'md_build_info',
+      [
+        {
+          labels: { version: identity.version, profile: identity.profile, adapter: identity.adapter },
+          value: 1,
+        },
+      ],
+    ],
+    ['md_start_time_seconds', [plain(identity.startedAtMs / 1_000)]],
+    ['md_expected_throughput_mps', [plain(expectedPerSecond)]],
+    ['md_coverage_threshold_ratio', [plain(parts.coverageThreshold)]],
+    ['md_contracts', lines.flatMap(contractCounts)],
+    [
+      'md_line_pulse',
+      lines.flatMap(({ line }) => oneOf(PULSES, 'pulse', supervisor.pulses[line]?.pulse ?? 'yellow', { feed: line })),
+    ],
+    [
+      'md_line_delay_seconds',
+      lines.flatMap(({ line, index }) => {
+        const delayMs = path.lines[index].behind.quantileMs(0.95, clock.monotonicMs())
+        return delayMs === null ? [] : [{ labels: { feed: line }, value: delayMs / 1_000 }]
+      }),
+    ],
+    ['md_failover_objective_seconds', [plain(limits.failoverObjectiveMs / 1_000)]],
+    ['md_failover_automation', oneOf(AUTOMATIONS, 'state', supervisor.state.automation.kind)],
+    ['md_feed_state', oneOf(FEED_STATES, 'state', supervisor.feedState)],
+    ...windowSamples(span, clock.wallMs() - marketMs),
+    [
+      'md_secret_age_seconds',
+      lines.flatMap(({ line }) => {
+        const changedMs = hostFacts.secretChangedMs[line]
+        return changedMs === null ? [] : [{ labels: { feed: line }, value: (clock.wallMs() - changedMs) / 1_000 }]
+      }),
+    ],
+    ['md_journal_failing', [plain(journal.state === 'failing' ? 1 : 0)]],
+    ['md_journal_bytes_max', [plain(limits.journalBytesMax)]],
+    ['md_journal_free_bytes', hostFacts.journalFreeBytes === null ? [] : [plain(hostFacts.journalFreeBytes)]],
+    ['md_journal_free_bytes_min', [plain(limits.journalFreeBytesMin)]],
     [
       'md_throughput_mps',
       lines.map(({ line, index, adapter }) => ({
@@ -83,23 +188,12 @@ export function metricSamples(parts: StatusParts, faults: FaultCounts): Readonly
       'md_serving_line',
       lines.map(({ line }) => ({ labels: { feed: line }, value: line === supervisor.serving ? 1 : 0 })),
     ],
-    [
-      'md_line_state',
-      lines.flatMap((session) =>
-        LINE_STATES.map((state) => ({ labels: { feed: session.line, state }, value: session.state === state ? 1 : 0 })),
-      ),
-    ],
+    ['md_line_state', lines.flatMap((session) => oneOf(LINE_STATES, 'state', session.state, { feed: session.line }))],
     [
       'md_line_first_arrival_total',
       lines.map(({ line, index }) => ({ labels: { feed: line }, value: path.lines[index].firstArrivals })),
     ],
-    [
-      'md_failovers_total',
-      [...supervisor.failovers.values()].map(({ from, to, reason, count }) => ({
-        labels: { from, to, reason },
-        value: count,
-      })),
-    ],
+    ['md_failovers_total', switchCounts(supervisor, lines.length)],
     [
       'md_failover_seconds',
       last === null
@@ -114,10 +208,9 @@ export function metricSamples(parts: StatusParts, faults: FaultCounts): Readonly
     ],
     [
       'md_session_state',
-      EXCHANGES.flatMap((exchange) => {
-        const now = calendar.exchangeState(exchange, marketMs)
-        return SESSION_STATES.map((state) => ({ labels: { exchange, state }, value: state === now ? 1 : 0 }))
-      }),
+      EXCHANGES.flatMap((exchange) =>
+        oneOf(SESSION_STATES, 'state', calendar.exchangeState(exchange, marketMs), { exchange }),
+      ),
     ],
     [
       'md_heartbeat_timestamp_seconds',
@@ -126,10 +219,48 @@ export function metricSamples(parts: StatusParts, faults: FaultCounts): Readonly
     ['md_journal_records_total', [plain(journal.records)]],
     ['md_journal_lost_total', [plain(path.refusedByLog)]],
     ['md_journal_bytes', [plain(journal.bytes)]],
-    ['md_journal_sync_seconds', [plain(journal.lastSyncMs / 1_000)]],
+    ['md_journal_sync_seconds', Number.isNaN(journal.lastSyncMs) ? [] : [plain(journal.lastSyncMs / 1_000)]],
     ...busSamples(parts.bus),
   ]
   return new Map(samples.filter(([, list]) => list.length > 0))
+}
+
+/** 1 for the present one of a closed set, 0 for the others. */
+function oneOf(
+  all: readonly string[],
+  label: string,
+  present: string,
+  labels: Readonly<Record<string, string>> = {},
+): Sample[] {
+  return all.map((each) => ({ labels: { ...labels, [label]: each }, value: each === present ? 1 : 0 }))
+}
+
+function contractCounts({ line, book }: LineSession): Sample[] {
+  const { expected, subscribed, refused } = book
+  return Object.entries({ expected, subscribed, refused }).map(([state, value]) => ({
+    labels: { feed: line, state },
+    value,
+  }))
+}
+
+function switchCounts({ failovers }: FeedSupervisor, lines: number): Sample[] {
+  const counts = new Map<string, Sample>()
+  const add = (labels: Readonly<Record<string, string>>, value: number) =>
+    counts.set(Object.values(labels).join(' '), { labels, value })
+  if (lines > 1) {
+    for (const from of LINES) for (const reason of SWITCH_REASONS) add({ from, to: otherLine(from), reason }, 0)
+  }
+  for (const { from, to, reason, count } of failovers.values()) add({ from, to, reason }, count)
+  return [...counts.values()]
+}
+
+/** Market time is this host's in production; in a simulation it is shifted back, so that dashboards and alerts can compare. */
+function windowSamples({ window, opensMs, closesMs }: WindowSpan, offsetMs: number): [DaemonMetric, Sample[]][] {
+  const labels = { session_window: window }
+  return [
+    ['md_window_opens_timestamp_seconds', [{ labels, value: (opensMs + offsetMs) / 1_000 }]],
+    ['md_window_closes_timestamp_seconds', [{ labels, value: (closesMs + offsetMs) / 1_000 }]],
+  ]
 }
 
 function productCoverage(coverage: LineCoverage | null): Sample[] {
@@ -143,6 +274,7 @@ function busSamples(bus: FeedBus | null): [DaemonMetric, readonly Sample[]][] {
   if (bus === null) return []
   const { published, backlog, catchUpSeconds, ackP99Ms } = bus.publisher
   return [
+    ['md_bus_connected', [plain(bus.publisher.connected ? 1 : 0)]],
     ['md_bus_published_total', [plain(published)]],
     ['md_bus_backlog_messages', [plain(backlog)]],
     // A backlog that does not shrink has no time at which it is gone.

@@ -34,11 +34,12 @@ import { ReplayDriver } from './drive-replay.ts'
 import { linesOf, readiness, type StatusParts, Throughput, tickTotals } from './feed-status.ts'
 import { FeedSupervisor } from './feed-supervisor.ts'
 import { healthReport } from './health-report.ts'
+import { HostFacts } from './host-facts.ts'
 import { InstrumentSlots } from './instrument-slots.ts'
 import { journalLog } from './journal-log.ts'
 import { EvidenceKeeper } from './line-evidence.ts'
 import { LoginPermits } from './login-permits.ts'
-import { metricSamples } from './metric-samples.ts'
+import { metricSampler } from './metric-samples.ts'
 import { FeedBus } from './open-bus.ts'
 import { type OpenFeed, openFeed } from './open-feed.ts'
 import { type LineParts, type LineSessions, listContracts, openLines } from './open-lines.ts'
@@ -657,10 +658,22 @@ async function openMetrics(
   parts: { status: StatusParts; faults: FaultCounts; latency: IntervalHistogram; isAlive(): boolean },
 ): Promise<number> {
   const { status, faults, latency, isAlive } = parts
+  const { primary, backup } = config.feed
+  const hostFacts = new HostFacts(journalDirectory(config), {
+    primary: primary.password,
+    backup: backup?.password ?? null,
+  })
+  closers.add({ name: 'host facts', deadlineMs: 1_000, close: async () => hostFacts.close() })
+  void hostFacts.look()
+  const limits = {
+    failoverObjectiveMs: config.failover.objectiveMs,
+    journalBytesMax: config.journal.maxBytes,
+    journalFreeBytesMin: config.journal.minFreeBytes,
+  }
   const metrics = await serveMetrics({
     host: config.monitoring.metricsHost,
     port: config.monitoring.metricsPort,
-    page: metricsPage({ samples: () => metricSamples(status, faults), latency }),
+    page: metricsPage({ samples: metricSampler({ ...status, faults, hostFacts, limits }), latency }),
     live: () => ({
       ok: isAlive(),
       detail: isAlive() ? 'alive' : 'the rounds of the supervisor or the writes of the journal stand still',

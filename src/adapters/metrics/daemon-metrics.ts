@@ -21,10 +21,18 @@ export interface MetricDefinition {
 }
 
 export const DAEMON_METRICS = [
+  define('md_build_info', 'gauge', 'Always 1; what runs is in the labels.', ['version', 'profile', 'adapter']),
+  define('md_start_time_seconds', 'gauge', 'When the daemon started.', []),
   define('md_throughput_mps', 'gauge', 'Accepted ticks per second, by the line that brought them first.', [
     'feed',
     'account',
   ]),
+  define(
+    'md_expected_throughput_mps',
+    'gauge',
+    'Ticks per second that the contracts whose session is open usually bring; 0 in breaks and closed hours.',
+    [],
+  ),
   define('md_ticks_total', 'counter', 'Ticks received, by line and what arbitration made of them.', [
     'feed',
     'outcome',
@@ -33,6 +41,11 @@ export const DAEMON_METRICS = [
     'feed',
     'account',
     'session_window',
+  ]),
+  define('md_coverage_threshold_ratio', 'gauge', 'Subscribed share from which on a line may serve.', []),
+  define('md_contracts', 'gauge', 'Contracts on the list of the line, and how many of them are in each state.', [
+    'feed',
+    'state',
   ]),
   define(
     'md_tick_coverage_ratio',
@@ -50,16 +63,42 @@ export const DAEMON_METRICS = [
   define('md_errors_total', 'counter', 'Faults that were logged as a warning or an error.', ['component', 'severity']),
   define('md_serving_line', 'gauge', '1 for the line that serves, 0 for the other.', ['feed']),
   define('md_line_state', 'gauge', '1 for the state that the line is in.', ['feed', 'state']),
+  define('md_line_pulse', 'gauge', '1 for the pulse that the line was last judged to have.', ['feed', 'pulse']),
+  define(
+    'md_line_delay_seconds',
+    'gauge',
+    '95th percentile of how far behind the other line the same tick came, over the last minute.',
+    ['feed'],
+  ),
   define('md_line_first_arrival_total', 'counter', 'Accepted ticks that this line brought first.', ['feed']),
   define('md_failovers_total', 'counter', 'Changes of the serving line.', ['from', 'to', 'reason']),
   define('md_failover_seconds', 'gauge', 'Times of the last change of the serving line.', ['phase']),
+  define('md_failover_objective_seconds', 'gauge', 'Recovery-time objective of the feed.', []),
+  define('md_failover_automation', 'gauge', '1 for how the serving line is decided.', ['state']),
+  define('md_feed_state', 'gauge', '1 for the state that consumers are told.', ['state']),
   define('md_session_state', 'gauge', '1 for the session state of the exchange.', ['exchange', 'state']),
+  define('md_window_opens_timestamp_seconds', 'gauge', 'When the running or next trading window opens.', [
+    'session_window',
+  ]),
+  define('md_window_closes_timestamp_seconds', 'gauge', 'When the running or next trading window closes.', [
+    'session_window',
+  ]),
   define('md_heartbeat_timestamp_seconds', 'gauge', 'When the daemon last looked at its lines.', []),
   define('md_secret_age_seconds', 'gauge', 'Age of the secret of the line, where it is known.', ['feed']),
   define('md_journal_records_total', 'counter', 'Ticks taken by the journal.', []),
   define('md_journal_bytes', 'gauge', 'Bytes of the journal on disk.', []),
+  define('md_journal_bytes_max', 'gauge', 'Bytes from which on the oldest segments of the journal are deleted.', []),
+  define('md_journal_free_bytes', 'gauge', 'Bytes free on the file system of the journal.', []),
+  define(
+    'md_journal_free_bytes_min',
+    'gauge',
+    'Free bytes below which the oldest segments of the journal are deleted.',
+    [],
+  ),
+  define('md_journal_failing', 'gauge', '1 while the journal cannot be written.', []),
   define('md_journal_lost_total', 'counter', 'Ticks that the journal could not take.', []),
   define('md_journal_sync_seconds', 'gauge', 'Duration of the last sync of the journal.', []),
+  define('md_bus_connected', 'gauge', '1 while the bus is connected.', []),
   define('md_bus_published_total', 'counter', 'Ticks acknowledged by the bus.', []),
   define('md_bus_backlog_messages', 'gauge', 'Ticks in the journal that the bus has not acknowledged.', []),
   define('md_bus_catch_up_seconds', 'gauge', 'Time until the backlog is published at the present rate.', []),
