@@ -71,7 +71,7 @@ export class LineTicks {
   readonly exchanges = EXCHANGES.map(() => new Silence())
   /** Live ticks by exchange. */
   readonly exchangeTicks = new Float64Array(EXCHANGES.length)
-  /** How far behind the other line the same tick came. */
+  /** How far behind the other line the same tick came: 0 where this one was first. */
   readonly behind = new RecentHistogram(30_000)
 
   get received(): number {
@@ -193,8 +193,13 @@ export class TickPath {
   ): void {
     const eventMs = this.#arbiter.lastEventMs
     const volume = views.i32[(at + TICK_AT.volume) >> 2] ?? 0
+    this.#probes.heedReading(line, receivedMs, this.readAtMs)
     const behindMs = this.#probes.measure(line, slot, eventMs, volume, receivedMs)
-    if (behindMs >= 0) this.lines[line].behind.observe(behindMs)
+    // The first one is behind by nothing. Left out, a line that is nearly always first would be judged by its few late ticks alone.
+    if (!Number.isNaN(behindMs)) {
+      this.lines[line].behind.observe(Math.max(0, behindMs))
+      this.lines[line === 0 ? 1 : 0].behind.observe(Math.max(0, -behindMs))
+    }
     if (outcome === Outcome.accepted) this.#probes.arm(line, slot, eventMs, volume, receivedMs)
   }
 
