@@ -1,9 +1,10 @@
 /**
  * The tick bus over NATS JetStream. Ticks go out as plain messages with one shared inbox for answers, because a promise per tick would
- * cost more than the tick; their headers (tick-headers.ts) make the server store each one at its own place or not at all.
+ * cost more than the tick; what they look like (tick-commands.ts) makes the server store each one at its own place or not at all.
  */
 import { type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
-import { createInbox, type Msg, type NatsConnection } from '@nats-io/transport-node'
+import { createInbox, type Msg, type NatsConnection, NatsConnectionImpl } from '@nats-io/transport-node'
+import { assert } from '#domain/assert.ts'
 import type { StreamEnd, StreamTick } from '#domain/bus-cursor.ts'
 import { type BusFailure, type BusFailureKind, busFailure } from '#domain/bus-failure.ts'
 import type { BusLink, ConsumerBacklog, LinkEvents, OutgoingTick, StreamDrift, TickBus } from '../tick-bus.ts'
@@ -13,7 +14,7 @@ import { type Dialling, dial } from './dial.ts'
 import { lastPerSubject } from './last-per-subject.ts'
 import { failureOfCode, natsFailure } from './nats-failures.ts'
 import { acknowledgedSequence, refusalIn } from './pub-ack.ts'
-import { TickHeaders } from './tick-headers.ts'
+import { TickCommands } from './tick-commands.ts'
 
 const API_TIMEOUT_MS = 5_000
 const OLDEST_SERVER = [2, 9] as const
@@ -66,9 +67,7 @@ class NatsLink implements BusLink {
   readonly #stream: string
   readonly #subjectPrefix: string
   readonly #events: LinkEvents
-  readonly #headers: TickHeaders
-  readonly #withAck
-  readonly #withoutAck
+  readonly #commands: TickCommands
   #state: 'open' | 'failed' | 'closed' = 'open'
 
   constructor({ connection, jsm, declaration, dialling, events }: LinkParts) {
@@ -83,23 +82,19 @@ class NatsLink implements BusLink {
     this.#events = events
 
     const inbox = createInbox()
-    this.#headers = new TickHeaders(inbox.slice(inbox.lastIndexOf('.') + 1))
-    const headers = this.#headers.forLibrary
-    this.#withAck = { reply: inbox, headers }
-    this.#withoutAck = { headers }
+    // The library's own door for whole commands; it sees to order, authentication and TLS as for its own.
+    assert(connection instanceof NatsConnectionImpl, "a connection is of the library's only kind")
+    const { protocol } = connection
+    this.#commands = new TickCommands(inbox, (piece) => {
+      if (this.#state === 'open') protocol.sendCommand(piece)
+    })
     connection.subscribe(inbox, { callback: (error, message) => this.#onAnswer(error, message) })
     void this.#watchClose()
     void this.#watchErrors()
   }
 
   publish(tick: OutgoingTick): void {
-    if (this.#state !== 'open') return
-    const json = this.#headers.write(tick)
-    try {
-      this.#connection.publish(tick.subject, json, tick.wantsAck ? this.#withAck : this.#withoutAck)
-    } catch (error) {
-      this.#fail(natsFailure(error, 'publishing'))
-    }
+    if (this.#state === 'open') this.#commands.add(tick)
   }
 
   #onAnswer(error: Error | null, message: Msg): void {
