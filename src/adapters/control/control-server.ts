@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { Failure, problemOf } from '#domain/failure.ts'
+import { SOCKET_PATH_BYTES_MAX } from './http-exchange.ts'
 
 export interface ControlRequest {
   query: URLSearchParams
@@ -30,7 +31,6 @@ export interface ControlServer {
 }
 
 const BODY_BYTES_MAX = 1024 * 1024
-const SOCKET_PATH_BYTES_MAX = 107
 const CONNECTIONS_MAX = 64
 
 /** HTTP status of a refusal, by its kind; any other kind is a 409: the feed's state forbids it. */

@@ -33,7 +33,7 @@ export type ExchangeFailure = Failure<ExchangeFault>
 /** 25,000 contracts with their names and times make about 5 MB. */
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024
 /** sun_path holds 108 bytes with its closing NUL; a longer one would be cut silently. */
-const SOCKET_PATH_BYTES_MAX = 107
+export const SOCKET_PATH_BYTES_MAX = 107
 
 /** Throws an ExchangeFailure, or the signal's reason when aborted. */
 export async function exchange(request: HttpRequest): Promise<HttpAnswer> {

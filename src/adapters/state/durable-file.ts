@@ -21,11 +21,16 @@ export async function writeDurably(path: string, content: string | Uint8Array): 
     await rm(draft, { force: true }).catch(() => undefined)
     throw error
   }
-  const directory = await open(dirname(path), 'r')
+  await syncDirectory(dirname(path))
+}
+
+/** Makes names that came, went or changed in the directory survive a power loss. */
+export async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, 'r')
   try {
-    await directory.sync()
+    await handle.sync()
   } finally {
-    await directory.close()
+    await handle.close()
   }
 }
 

@@ -4,11 +4,12 @@
  * safe mistake is to stay out of the market.
  */
 import { createHash } from 'node:crypto'
-import { link, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { link, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { unreachable } from '#domain/assert.ts'
 import { Failure } from '#domain/failure.ts'
 import type { Line } from '#domain/line.ts'
+import { syncDirectory, writeDurably } from './durable-file.ts'
 
 export interface KillLatch {
   kind: 'kill'
@@ -203,15 +204,7 @@ async function writeLatch(stateDir: string, file: string, latch: Latch): Promise
     const before = (await readdir(directory)).includes(file) ? await readLatch(directory, file) : null
     const givesWay = before?.kind === 'kill' && before.drill !== null && latch.kind === 'kill' && latch.drill === null
     if (before !== null && before.kind !== 'unreadable' && !givesWay) return
-    const draft = await open(`${path}.${process.pid}.tmp`, 'w', 0o600)
-    try {
-      await draft.writeFile(`${JSON.stringify(latch)}\n`)
-      await draft.sync()
-    } finally {
-      await draft.close()
-    }
-    await rename(`${path}.${process.pid}.tmp`, path)
-    await syncDirectory(directory)
+    await writeDurably(path, `${JSON.stringify(latch)}\n`)
   } catch (cause) {
     throw new Failure(
       'latch-write',
@@ -219,15 +212,6 @@ async function writeLatch(stateDir: string, file: string, latch: Latch): Promise
       'Free disk space or mend the permissions, then repeat the command; until then the latch holds only in the running daemon.',
       cause,
     )
-  }
-}
-
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }
 

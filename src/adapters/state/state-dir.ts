@@ -6,6 +6,7 @@ import { constants } from 'node:fs'
 import { access, mkdir, open, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Failure, type Problem } from '#domain/failure.ts'
+import { SOCKET_PATH_BYTES_MAX } from '../control/http-exchange.ts'
 
 type StateDirFailure =
   | 'state-dir-unusable'
@@ -13,9 +14,6 @@ type StateDirFailure =
   | 'state-dir-exposed'
   | 'state-dir-path-too-long'
   | 'disk-full'
-
-/** 108 bytes on Linux, one of them for the terminating NUL. */
-const SOCKET_PATH_BYTES_MAX = 107
 
 export function controlSocketPath(stateDir: string): string {
   return join(stateDir, 'control.sock')
