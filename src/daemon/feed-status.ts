@@ -18,7 +18,6 @@ import { coverageOfLines } from './line-coverage.ts'
 import type { LineSession } from './line-session.ts'
 import type { MarketClock } from './market-clock.ts'
 import type { FeedBus } from './open-bus.ts'
-import { droppedBy } from './switch-losses.ts'
 import type { TickPath } from './tick-path.ts'
 
 export interface StatusParts {
@@ -186,7 +185,7 @@ function lineStatus(parts: StatusParts, session: LineSession | null, nowMs: numb
     rate_limit_hits: session.rateLimitHits,
     login_attempts: session.loginOutcomes.granted,
     disconnects: [...session.disconnects.values()].reduce((sum, count) => sum + count, 0),
-    dropped: droppedBy(session),
+    dropped: session.counters.dropped,
   }
 }
 

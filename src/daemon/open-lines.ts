@@ -24,7 +24,6 @@ export interface LineParts {
   path: TickPath
   slots: InstrumentSlots
   permits: LoginPermits
-  marketIsOpen(): boolean
   /** Where ticks go: the tick path, or a replay that puts both lines in order first. */
   tick(line: LineIndex, slot: number, views: TickViews, at: number): void
   reached(line: Line, reachedMs: number, nextMs: number): void
@@ -81,7 +80,6 @@ function openLine(line: Line, parts: LineParts): LineSession | null {
     reached: (reachedMs, nextMs) => parts.reached(line, reachedMs, nextMs),
     changed: parts.changed,
     jitter: Math.random,
-    marketIsOpen: parts.marketIsOpen,
     log: (level, message, details) => parts.log(level, message, { ...details, component: line }),
   })
   return session

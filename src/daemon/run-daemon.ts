@@ -150,7 +150,6 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
     path,
     slots,
     permits,
-    marketIsOpen: () => feed.calendar.marketState(feed.marketClock.nowMs()) === 'open',
     tick: (line, slot, views, at) => {
       if (replay.driver === null) returning.take(line, slot, views, at)
       else replay.driver.hold(line, slot, views, at)

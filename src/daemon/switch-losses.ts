@@ -3,12 +3,12 @@
  * refused them, or the bridge had to drop them and the other line, which would have brought the same ones, was not whole either.
  */
 import { LINES, type Line, lineIndex, otherLine } from '#domain/line.ts'
-import { TICK_BYTES } from '#domain/tick.ts'
 import type { LineSession } from './line-session.ts'
 import type { TickPath } from './tick-path.ts'
 
 interface LineDelivery {
   received: number
+  /** Ticks that the line's present bridge could not hand over. */
   dropped: number
   /** CLOCK_MONOTONIC; null while it does not stream. */
   streamingSinceMs: number | null
@@ -26,16 +26,10 @@ export function deliveryNow(path: TickPath, sessions: Sessions, refused: number,
   const ofLine = (line: Line): LineDelivery | null => {
     const session = sessions[line]
     if (session === null) return null
-    const dropped = droppedBy(session)
     const streamingSinceMs = session.state === 'streaming' ? session.stateSinceMs : null
-    return { received: path.lines[lineIndex(line)].received, dropped, streamingSinceMs }
+    return { received: path.lines[lineIndex(line)].received, dropped: session.counters.dropped, streamingSinceMs }
   }
   return { atMs: nowMs, refused, lines: { primary: ofLine('primary'), backup: ofLine('backup') } }
-}
-
-/** Ticks of the line's present bridge that it could not hand over, and what came from its predecessors after the bounded drain. */
-export function droppedBy(session: Pick<LineSession, 'counters' | 'lateBytes'>): number {
-  return session.counters.dropped + Math.ceil(session.lateBytes / TICK_BYTES)
 }
 
 /** Null when neither line delivered anything, so that there was nothing to lose. An upper bound where ticks were dropped. */

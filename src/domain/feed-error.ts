@@ -11,11 +11,9 @@ export type FeedErrorKind =
   | 'disconnected'
   | 'dropped-while-subscribing'
   | 'login-timeout'
-  | 'acknowledgement-timeout'
   | 'first-tick-timeout'
   | 'query-not-ready'
   | 'query-timeout'
-  | 'session-closed'
   | 'bridge-crashed'
   | 'bridge-hung'
   | 'bridge-unavailable'
@@ -193,10 +191,6 @@ export const FEED_ERROR_TEXTS: Record<FeedErrorKind, { message: string; remedy: 
     message: 'the front did not answer the login in time',
     remedy: 'Check that the library fits the front; a front that stays silent often means it does not.',
   },
-  'acknowledgement-timeout': {
-    message: 'the front left subscriptions unanswered',
-    remedy: 'Nothing to do: the missing contracts are asked for again.',
-  },
   'first-tick-timeout': {
     message: 'the session is subscribed but no tick came',
     remedy: 'Check that the account is entitled to market data.',
@@ -205,10 +199,6 @@ export const FEED_ERROR_TEXTS: Record<FeedErrorKind, { message: string; remedy: 
   'query-timeout': {
     message: 'the instrument query stopped sending rows',
     remedy: "Nothing to do: it is repeated; yesterday's catalogue stays in use.",
-  },
-  'session-closed': {
-    message: 'the front is expected to be closed now',
-    remedy: 'Nothing to do: the line is dialled before the next session.',
   },
   'bridge-crashed': {
     message: 'the bridge process ended by itself',

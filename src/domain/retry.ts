@@ -57,12 +57,9 @@ export const RETRY_BY_KIND = {
   // The front's send buffer (10,000 packets) ran over: let it drain, then subscribe at a lower pace (paceAfterDrops).
   'dropped-while-subscribing': { again: 'after-backoff', firstMs: 5_000, maxMs: 120_000 },
   'not-connected': { again: 'after-backoff', firstMs: 500, maxMs: 30_000 },
-  'session-closed': { again: 'next-session' },
 
   // -2 and -3 count per second, so the next second plus a margin is enough.
   'subscribe-throttled': { again: 'after-backoff', firstMs: 1_100, maxMs: 8_800 },
-  // Answers may be fewer than requests although all is subscribed: ask for the silent ones again, not in a hurry.
-  'acknowledgement-timeout': { again: 'after-backoff', firstMs: 2_000, maxMs: 60_000 },
   'contract-not-ready': { again: 'after-backoff', firstMs: 30_000, maxMs: 300_000 },
   // Id 6000: a per-session limit of the front, the same answer every time.
   'subscription-limit': { again: 'never', latch: false },

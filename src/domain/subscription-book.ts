@@ -9,7 +9,6 @@ export type Subscription = (typeof Subscription)[keyof typeof Subscription]
 
 export class SubscriptionBook {
   readonly #state = new Uint8Array(INSTRUMENTS_MAX)
-  readonly #attempts = new Uint8Array(INSTRUMENTS_MAX)
   readonly #counts = new Int32Array(5)
   /** Highest slot ever listed, plus one: the scans below stop there. */
   #end = 0
@@ -50,13 +49,12 @@ export class SubscriptionBook {
     for (let slot = 0; slot < this.#end && batch.length < limit; slot++) {
       if (this.#state[slot] !== Subscription.wanted) continue
       this.#set(slot, Subscription.requested)
-      this.#attempts[slot] = Math.min(255, (this.#attempts[slot] ?? 0) + 1)
       batch.push(slot)
     }
     return batch
   }
 
-  /** The request never left, or nobody answered: ask again, unless that was the last attempt allowed. */
+  /** The request never left, or nobody answered: ask again. */
   returnBatch(batch: readonly number[]): void {
     for (const slot of batch) if (this.#state[slot] === Subscription.requested) this.#set(slot, Subscription.wanted)
   }
@@ -70,15 +68,9 @@ export class SubscriptionBook {
     if (this.state(slot) !== Subscription.unlisted) this.#set(slot, Subscription.refused)
   }
 
-  /** Asked for this many times since the last login. */
-  attempts(slot: number): number {
-    return this.#attempts[slot] ?? 0
-  }
-
   /** The front forgot everything (a new login): what was subscribed is wanted again. What it refused stays refused. */
   forget(): void {
     for (let slot = 0; slot < this.#end; slot++) {
-      this.#attempts[slot] = 0
       const state = this.#state[slot]
       if (state === Subscription.requested || state === Subscription.subscribed) this.#set(slot, Subscription.wanted)
     }
@@ -89,7 +81,6 @@ export class SubscriptionBook {
     let asked = 0
     for (const slot of slots) {
       if (this.state(slot) === Subscription.unlisted) continue
-      this.#attempts[slot] = 0
       this.#set(slot, Subscription.wanted)
       asked++
     }

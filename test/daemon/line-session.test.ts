@@ -27,7 +27,7 @@ describe('a line that comes up', () => {
     rig.bridge.say('loggedIn', { texts: ['', '20261119'] })
     await rig.clock.settle()
     expect(rig.bridge.last('subscribe')?.texts).toEqual(CONTRACTS)
-    expect(rig.session).toMatchObject({ state: 'subscribing', loggedIn: true, tradingDay: '20261119' })
+    expect(rig.session).toMatchObject({ state: 'subscribing', loggedIn: true })
     rig.bridge.answerSubscribe(0)
     await rig.clock.settle()
     expect(rig.session).toMatchObject({ state: 'streaming', detail: 'subscribed 3 of 3' })

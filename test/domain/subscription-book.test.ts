@@ -25,7 +25,6 @@ describe('a subscription book', () => {
     book.acknowledge(1)
     book.returnBatch(batch)
     expect(book.takeBatch(9)).toEqual([0, 2])
-    expect([0, 1, 2].map((slot) => book.attempts(slot))).toEqual([2, 1, 2])
   })
 
   test('takes an answer before the request as one: a tick of an earlier session', () => {
@@ -47,13 +46,12 @@ describe('a subscription book', () => {
     expect(book.takeBatch(9)).toEqual([0, 1])
   })
 
-  test('wants everything again after a new login, with its attempts counted anew', () => {
+  test('wants everything again after a new login', () => {
     const book = bookOf(3)
     book.takeBatch(2)
     book.acknowledge(0)
     book.forget()
     expect(book).toMatchObject({ wanted: 3, requested: 0, subscribed: 0 })
-    expect(book.attempts(0)).toBe(0)
   })
 
   test('knows nothing of contracts that are not on the list', () => {

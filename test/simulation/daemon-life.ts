@@ -193,7 +193,7 @@ export class DaemonLife {
 
   #openLine(line: Line): LineSession {
     const parts = this.#parts
-    const { time, lots, calendar, disk, broken, schedule } = parts
+    const { time, lots, disk, broken, schedule } = parts
     const front = parts.fronts[line]
     const session: LineSession = new LineSession(line, adapterOf(front, lots), 'off', {
       clock: time,
@@ -234,7 +234,6 @@ export class DaemonLife {
       reached: () => undefined,
       changed: () => this.#roundSoon(),
       jitter: () => lots.next(),
-      marketIsOpen: () => calendar.marketState(time.wallMs()) === 'open',
       log: (_level, message) => parts.log(message),
     })
     return session

@@ -274,7 +274,6 @@ type Session = 'down' | 'connected' | 'logged-in'
 
 class SimBridge implements Bridge {
   readonly pid = 4_242
-  readonly bytesDropped = 0
   session: Session = 'down'
   hungUntilMs = 0
   isOver = false

@@ -13,7 +13,6 @@ let pids = 50_000
 
 export class ScriptedBridge implements Bridge {
   readonly pid = ++pids
-  bytesDropped = 0
   readonly sent: SentCommand[] = []
   retired = false
   readonly #sink: BridgeSink

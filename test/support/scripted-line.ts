@@ -34,7 +34,6 @@ export class ScriptedLine {
   readonly stop = new AbortController()
   loginWaitMs = 0
   loginsGranted = 0
-  marketIsOpen = true
   readonly session: LineSession
   readonly running: Promise<void>
 
@@ -96,7 +95,6 @@ export class ScriptedLine {
       reached: (reachedMs, nextMs) => options.reached?.(reachedMs, nextMs),
       changed: () => undefined,
       jitter: () => 0,
-      marketIsOpen: () => this.marketIsOpen,
       log: () => undefined,
     }
     this.session = new LineSession(line, adapter, wanted, env)

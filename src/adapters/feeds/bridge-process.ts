@@ -1,7 +1,7 @@
 /**
  * One bridge process and its pipe: starts it, hands its frames on, and ends it. A bridge that crashes, hangs or speaks nonsense costs
- * this object and nothing else. When it ends, whatever it had written before is still delivered; what comes later than the bounded
- * wait is dropped and counted.
+ * this object and nothing else. When it ends, whatever it had written before is still delivered; after a bounded wait the pipe is closed,
+ * so that nothing can come later.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { Readable, type Writable } from 'node:stream'
@@ -33,15 +33,13 @@ export interface BridgeSink {
 }
 
 /** What holds a line needs of a bridge, whatever it runs in. */
-export type Bridge = Pick<BridgeProcess, 'pid' | 'bytesDropped' | 'send' | 'retire'>
+export type Bridge = Pick<BridgeProcess, 'pid' | 'send' | 'retire'>
 
 /** After a bridge's death its pipe is read for this long at most; a healthy pipe is drained within a few milliseconds. */
 const DRAIN_MAX_MS = 1_000
 const PRINTED_LINE_MAX = 500
 
 export class BridgeProcess implements FrameSink {
-  /** Bytes that came after the bounded wait and were thrown away. */
-  bytesDropped = 0
   readonly #child: ChildProcess
   readonly #pipe: Readable
   readonly #commands: Writable
@@ -129,10 +127,6 @@ export class BridgeProcess implements FrameSink {
   }
 
   #take(chunk: Buffer): void {
-    if (this.#endTold) {
-      this.bytesDropped += chunk.length
-      return
-    }
     this.#sink.reading()
     try {
       this.#reader.push(chunk)

@@ -1,0 +1,173 @@
+/**
+ * Logs a connected line in: not before the retry table and the login budget permit it, with a trading login first where the front wants
+ * one, and with an account that is not latched. Refusals are told by their kind; what follows from them is the retry table's decision.
+ */
+import type { Bridge } from '#adapters/feeds/bridge-process.ts'
+import type { FeedAdapter } from '#adapters/feeds/feed-adapter.ts'
+import { type Message, vendorText } from '#adapters/feeds/wire.ts'
+import type { Clock } from '#clock.ts'
+import { Failure } from '#domain/failure.ts'
+import { kindOfLoginError } from '#domain/feed-error.ts'
+import type { Line } from '#domain/line.ts'
+import { nextAttempt } from '#domain/retry.ts'
+import { type CutShort, cutShort, type LineFailure, type LineInbox } from './line-notes.ts'
+import type { LineProgress } from './line-progress.ts'
+
+export interface LoginEnvironment {
+  clock: Clock
+  timeouts: { loginMs: number }
+  /** Milliseconds until a login of this account may be sent; 0 means it was granted, and counted on disk. */
+  requestLogin(accountKey: string): Promise<number>
+  /** The account must not log in until an operator clears it. */
+  isLatched(accountKey: string): boolean
+  /** A random number in [0, 1) for backoff. */
+  jitter(): number
+  log(level: 'warn', message: string): void
+}
+
+interface LoginParts {
+  line: Line
+  adapter: FeedAdapter
+  env: LoginEnvironment
+  inbox: LineInbox
+  progress: LineProgress
+  /** The line is to be up, as far as anybody knows by now. */
+  isWanted(): boolean
+  /** As what kind of failure a reconnect is waited for. */
+  reconnectKind(): 'disconnected' | 'dropped-while-subscribing'
+}
+
+/** A trading login as old as this is taken for seen by a market-data front that verifies, so that a storm of drops makes few of them. */
+const TRADING_LOGIN_REUSED_MS = 60 * 60_000
+
+export class LineLogin {
+  readonly outcomes: Record<'granted' | 'accepted' | 'refused' | 'timed-out', number> = {
+    granted: 0,
+    accepted: 0,
+    refused: 0,
+    'timed-out': 0,
+  }
+  /** Since the last success, in a row. */
+  failures = 0
+  readonly #parts: LoginParts
+  /** CLOCK_MONOTONIC of the last trading login that the market-data front has not disowned. */
+  #tradingLoginMs = Number.NEGATIVE_INFINITY
+
+  constructor(parts: LoginParts) {
+    this.#parts = parts
+  }
+
+  /** After `reconnects` reconnects in a row of this bridge. `log-in-again`: on the same connection, with a new trading login. */
+  async logIn(
+    bridge: Bridge,
+    reconnects: number,
+    signal: AbortSignal,
+  ): Promise<'logged-in' | 'log-in-again' | CutShort> {
+    const { adapter, env, inbox, progress, isWanted } = this.#parts
+    // Before the permit: a secret store that is down must not use up the login budget.
+    let pairs: string[]
+    try {
+      pairs = await adapter.loginPairs(signal)
+    } catch (error) {
+      if (signal.aborted) return null
+      if (!(error instanceof Failure)) throw error
+      return { kind: 'secret-unavailable', message: `${error.message} ${error.remedy}` }
+    }
+    const before = await this.#logInToTradeFirst(reconnects, signal)
+    if (before !== 'made' && before !== 'reused') return before
+    const permitted = await this.#awaitPermit(before === 'made' ? 0 : reconnects, signal)
+    if (permitted !== 'granted') return permitted
+    if (!isWanted()) return null
+
+    progress.become('logging-in', 'logging in')
+    this.outcomes.granted++
+    bridge.send('login', { texts: pairs })
+    const { loginMs } = env.timeouts
+    const answer = await inbox.take(['loggedIn', 'disconnected', 'ended', 'recycle'], { timeoutMs: loginMs, signal })
+    if (answer.kind === 'aborted') return null
+    if (answer.kind === 'timed-out') {
+      this.outcomes['timed-out']++
+      this.failures++
+      return { kind: 'login-timeout', message: `no answer to the login within ${loginMs} ms` }
+    }
+    if (answer.item.type !== 'loggedIn') return cutShort(answer.item)
+    if (answer.item.message.code !== 0) return this.#refused(answer.item.message, before)
+    this.outcomes.accepted++
+    this.failures = 0
+    return 'logged-in'
+  }
+
+  #refused({ code, texts }: Message, tradingLogin: 'made' | 'reused'): 'log-in-again' | LineFailure {
+    const { line, adapter, env } = this.#parts
+    this.outcomes.refused++
+    this.failures++
+    const text = vendorText(texts[0])
+    const kind = kindOfLoginError('market-data', code, text)
+    if (kind === 'trading-login-required' && tradingLogin === 'reused' && adapter.tradingLogin) {
+      // The front's day may have turned since; refused right after a fresh one, the account is latched.
+      env.log('warn', `${line}: the front knows no trading login any more; making a new one`)
+      this.#tradingLoginMs = Number.NEGATIVE_INFINITY
+      return 'log-in-again'
+    }
+    return { kind, message: `the front refused the login: error ${code} ${text}`.trimEnd() }
+  }
+
+  /** The trading login that the adapter wants before a market-data login, within the budget; whatever happens to the line meanwhile ends it. */
+  async #logInToTradeFirst(reconnects: number, signal: AbortSignal): Promise<'made' | 'reused' | CutShort> {
+    const { adapter, env, inbox, progress } = this.#parts
+    const { tradingLogin } = adapter
+    if (!tradingLogin || env.clock.monotonicMs() - this.#tradingLoginMs < TRADING_LOGIN_REUSED_MS) return 'reused'
+    const permitted = await this.#awaitPermit(reconnects, signal)
+    if (permitted !== 'granted') return permitted
+
+    progress.become('logging-in', 'logging in to the trading front first')
+    this.outcomes.granted++
+    const settled = new AbortController()
+    const givenUp = new AbortController()
+    const interruption = inbox
+      .take(['disconnected', 'ended', 'recycle'], { signal: AbortSignal.any([signal, settled.signal]) })
+      .finally(() => givenUp.abort())
+    const outcome = await tradingLogin(AbortSignal.any([signal, givenUp.signal])).catch((error: unknown) => {
+      if (givenUp.signal.aborted || signal.aborted) return null
+      throw error
+    })
+    settled.abort()
+    const interrupted = await interruption
+    if (interrupted.kind === 'taken') return cutShort(interrupted.item)
+    if (outcome === null) return null
+    if (outcome.ok) {
+      this.outcomes.accepted++
+      this.#tradingLoginMs = env.clock.monotonicMs()
+      return 'made'
+    }
+    this.outcomes[outcome.kind === 'login-timeout' ? 'timed-out' : 'refused']++
+    this.failures++
+    return { kind: outcome.kind, message: outcome.message }
+  }
+
+  /** Waits for the retry table (after a reconnect) and for the login budget; a disconnect meanwhile ends the wait. */
+  async #awaitPermit(reconnects: number, signal: AbortSignal): Promise<'granted' | CutShort> {
+    const { adapter, env, inbox, progress, reconnectKind } = this.#parts
+    const { clock } = env
+    const decision = nextAttempt(reconnectKind(), Math.max(1, reconnects), env.jitter(), clock.monotonicMs())
+    let readyAtMs = reconnects === 0 || decision.again !== 'at' ? clock.monotonicMs() : decision.atMs
+    for (;;) {
+      const waitMs = readyAtMs - clock.monotonicMs()
+      if (waitMs <= 0) {
+        // Another line, or an operator's command, may have met the refusal of a shared account meanwhile.
+        if (env.isLatched(adapter.accountKey)) return null
+        const budgetMs = await env.requestLogin(adapter.accountKey)
+        if (budgetMs === 0) return 'granted'
+        progress.become('waiting', `login budget is used up; next login in ${Math.ceil(budgetMs / 1000)} s`)
+        readyAtMs = clock.monotonicMs() + budgetMs
+        continue
+      }
+      if (progress.state !== 'waiting') {
+        progress.become('waiting', `reconnected; logging in again in ${Math.ceil(waitMs)} ms`)
+      }
+      const answer = await inbox.take(['disconnected', 'ended', 'recycle'], { timeoutMs: waitMs, signal })
+      if (answer.kind === 'aborted') return null
+      if (answer.kind === 'taken') return cutShort(answer.item)
+    }
+  }
+}
