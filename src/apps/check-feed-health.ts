@@ -19,6 +19,7 @@ const ASK_AGAIN_MS = 500
 /** An attempt to resubscribe shows within the daemon's own ack timeout, or not at all. */
 const SETTLE_MS = 10_000
 const ESCALATION_TIMEOUT_MS = 30_000
+const CHECKPOINT_BEFORE_MS = 5 * 60_000
 
 export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const command = checkCommand()
@@ -167,14 +168,15 @@ async function keepReport(check: Check, report: TransmittedHealth): Promise<void
 }
 
 async function pushMetrics(check: Check, report: TransmittedHealth): Promise<void> {
-  const { options, settings, clock } = check
-  const url = options.pushgatewayUrl ?? settings.pushgatewayUrl
+  const { options, settings, env, clock } = check
+  const url = options.pushgatewayUrl ?? settings.pushgateway.url
   if (options.skipMetrics || url === null) return
   const { pushRun, sample } = await import('./check-feed-health/seldom.ts')
   const stalled = (severity: string) =>
     report.stalled_contracts.filter((contract) => contract.severity === severity).length
   const result = await pushRun(
-    { url, timeoutMs: settings.pushgatewayTimeoutMs },
+    { ...settings.pushgateway, url },
+    { env },
     {
       kind: 'check',
       name: 'feed-health',
@@ -191,9 +193,19 @@ async function pushMetrics(check: Check, report: TransmittedHealth): Promise<voi
       sample('md_subscription_missing_contracts', report.missing_contracts.length),
       sample('md_subscription_stalled_contracts', stalled('warning'), { severity: 'warning' }),
       sample('md_subscription_stalled_contracts', stalled('critical'), { severity: 'critical' }),
+      ...(isCheckpoint(report, clock.wallMs())
+        ? [sample('md_t5_checkpoint_status', report.exit_code < 2 ? 1 : 0)]
+        : []),
     ],
   )
   if (result.kind === 'failed') report.warnings = [...report.warnings, result.warning]
+}
+
+/** The checks of the last five minutes before the window opens; each replaces the one before. */
+function isCheckpoint({ window_opens_at: opensAt }: TransmittedHealth, nowMs: number): boolean {
+  if (opensAt === undefined) return false
+  const untilOpenMs = Date.parse(opensAt) - nowMs
+  return untilOpenMs > 0 && untilOpenMs <= CHECKPOINT_BEFORE_MS
 }
 
 function unknown(options: CheckOptions, profile: string, clock: Clock, problem: Problem): TransmittedHealth {

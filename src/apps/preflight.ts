@@ -161,11 +161,11 @@ function networkChecks(config: Config, options: PreflightOptions, calendar: () =
       }),
     )
   }
-  if (config.monitoring.pushgatewayUrl !== null) {
+  if (config.monitoring.pushgateway !== null) {
     checks.push(
       serverCheck({
         name: 'pushgateway',
-        servers: [endpointOf(config.monitoring.pushgatewayUrl)],
+        servers: [endpointOf(config.monitoring.pushgateway.url)],
         required: false,
         remedy: 'Start the Pushgateway, correct PUSHGATEWAY_URL, or remove it.',
       }),

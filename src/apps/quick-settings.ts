@@ -3,17 +3,20 @@
  * Same names, same precedence; a value that the schema would refuse is refused by the daemon's start long before.
  */
 import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { isAbsolute, resolve } from 'node:path'
 import { type EnvFile, readEnvFile } from '#config/env-file.ts'
+import { parseSecretRef } from '#config/secret-ref.ts'
 import { Failure } from '#domain/failure.ts'
+import type { SecretRef } from '#domain/secret-ref.ts'
+import type { Pushgateway } from './push-run.ts'
 import type { SharedOptions } from './shared-options.ts'
 
 export interface QuickSettings {
   profile: string
   stateDir: string
   controlSocket: string
-  pushgatewayUrl: string | null
-  pushgatewayTimeoutMs: number
+  /** Its URL may still come from the command line. */
+  pushgateway: Omit<Pushgateway, 'url'> & { url: string | null }
 }
 
 const PUSH_TIMEOUT_MS = 3_000
@@ -30,14 +33,33 @@ export async function quickSettings(
   const setting = (name: string) => env[name] || file?.values.get(name) || null
   const [systemdDirectory] = (env['STATE_DIRECTORY'] ?? '').split(':')
   const stateDir = resolve(cwd, shared.stateDir ?? setting('FEED_STATE_DIR') ?? (systemdDirectory || './var'))
+  const path = (name: string) => {
+    const text = setting(name)
+    return text === null ? null : resolve(cwd, text)
+  }
   const pushSeconds = Number(setting('PUSHGATEWAY_TIMEOUT_SECONDS') ?? Number.NaN)
   return {
     profile,
     stateDir,
     controlSocket: resolve(stateDir, 'control.sock'),
-    pushgatewayUrl: setting('PUSHGATEWAY_URL'),
-    pushgatewayTimeoutMs: pushSeconds > 0 ? pushSeconds * 1000 : PUSH_TIMEOUT_MS,
+    pushgateway: {
+      url: setting('PUSHGATEWAY_URL'),
+      timeoutMs: pushSeconds > 0 ? pushSeconds * 1000 : PUSH_TIMEOUT_MS,
+      user: setting('PUSHGATEWAY_USER'),
+      password: secretOf(setting('PUSHGATEWAY_PASSWORD'), env['CREDENTIALS_DIRECTORY'] || cwd),
+      tls: {
+        caFile: path('PUSHGATEWAY_TLS_CA'),
+        certFile: path('PUSHGATEWAY_TLS_CERT'),
+        keyFile: path('PUSHGATEWAY_TLS_KEY'),
+      },
+    },
   }
+}
+
+function secretOf(text: string | null, directory: string): SecretRef | null {
+  const ref = text === null ? null : parseSecretRef(text)
+  if (ref?.source !== 'file' || isAbsolute(ref.path)) return ref
+  return { source: 'file', path: resolve(directory, ref.path) }
 }
 
 /** Profile `sim` can do without a file, and usually does: then nothing is loaded to read one. */

@@ -11,7 +11,7 @@ import type { Problem } from '#domain/failure.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
 import { EXIT } from './exit-codes.ts'
 import { loadAppConfig, packageDir } from './load-app-config.ts'
-import { pushRun } from './push-run.ts'
+import { forgetRuns, pushRun } from './push-run.ts'
 import { outputFormOf, parseCommandLine } from './shared-options.ts'
 import { auditRun } from './start-live-env/audit-run.ts'
 import { MODES } from './start-live-env/modes.ts'
@@ -170,10 +170,17 @@ function unsupported(supervisor: string): EndRun {
 }
 
 async function pushMetrics(run: Run, end: ModeEnd, startedMs: number): Promise<void> {
-  const { pushgatewayUrl, pushgatewayTimeoutMs } = run.config.monitoring
-  if (pushgatewayUrl === null) return
+  const { pushgateway } = run.config.monitoring
+  // A dry run is no run: it must not renew a success.
+  if (pushgateway === null || run.options.dryRun) return
+  if (run.options.decommission && end.exitCode === EXIT.done) {
+    const result = await forgetRuns(pushgateway, { env: run.env }, run.config.profile)
+    if (result.kind === 'failed') run.warnings.push(result.warning)
+    return
+  }
   const result = await pushRun(
-    { url: pushgatewayUrl, timeoutMs: pushgatewayTimeoutMs },
+    pushgateway,
+    { env: run.env },
     {
       kind: 'command',
       name: run.options.mode,

@@ -35,6 +35,7 @@ const RULES: readonly Rule[] = [
   credentialsAreNoPlaceholders,
   replayHasFiles,
   busSettingsFitTogether,
+  pushgatewaySettingsFitTogether,
   failoverKeepsItsPromise,
   timingsArePossible,
   sizesArePossible,
@@ -166,6 +167,7 @@ function credentialsAreNoPlaceholders({ settings }: RuleInput): Finding[] {
     return [...words, ...hosts]
   })
   if (isPlaceholder(settings.NATS_PASSWORD)) findings.push('NATS_PASSWORD')
+  if (isPlaceholder(settings.PUSHGATEWAY_PASSWORD)) findings.push('PUSHGATEWAY_PASSWORD')
   return findings.map((name) =>
     problem([name], 'expected the real value, got a placeholder', 'Put in what the broker or administrator gave out.'),
   )
@@ -208,6 +210,46 @@ function busSettingsFitTogether({ settings }: RuleInput): Finding[] {
     findings.push(problem(['NATS_TLS_CERT', 'NATS_TLS_KEY'], message, 'Set both or neither.', missing))
   }
   return findings
+}
+
+function pushgatewaySettingsFitTogether({ settings }: RuleInput): Finding[] {
+  const pairs = [
+    ['PUSHGATEWAY_USER', 'PUSHGATEWAY_PASSWORD'],
+    ['PUSHGATEWAY_TLS_CERT', 'PUSHGATEWAY_TLS_KEY'],
+  ] as const
+  const { PUSHGATEWAY_URL: url } = settings
+  if (url === null) {
+    return [...pairs.flat(), 'PUSHGATEWAY_TLS_CA' as const]
+      .filter((name) => settings[name] !== null)
+      .map((name) =>
+        warning(
+          [name, 'PUSHGATEWAY_URL'],
+          'has no effect without PUSHGATEWAY_URL',
+          'Set PUSHGATEWAY_URL, or remove this name.',
+        ),
+      )
+  }
+  const findings = pairs
+    .filter(([one, other]) => (settings[one] === null) !== (settings[other] === null))
+    .map(([one, other]) => {
+      const missing = settings[one] === null ? one : other
+      return problem(
+        [one, other],
+        `expected ${one} and ${other} together, got [missing]`,
+        'Set both or neither.',
+        missing,
+      )
+    })
+  const { protocol, hostname } = new URL(url)
+  if (settings.PUSHGATEWAY_PASSWORD !== null && protocol === 'http:' && !isLoopback(hostname)) {
+    const message = 'the password of the gateway goes over the network in the clear'
+    findings.push(warning(['PUSHGATEWAY_URL', 'PUSHGATEWAY_PASSWORD'], message, 'Use an https URL.'))
+  }
+  return findings
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '[::1]' || host.startsWith('127.')
 }
 
 /** Which setting to blame for a field that the domain's safety sums name; an unnamed one follows from LIVENESS_MUTE_SECONDS. */

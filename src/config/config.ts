@@ -136,8 +136,7 @@ export function configOf(settings: Settings, around: Surroundings) {
       metricsHost: settings.METRICS_HOST,
       /** 0: any free port. */
       metricsPort: settings.METRICS_PORT,
-      pushgatewayUrl: settings.PUSHGATEWAY_URL,
-      pushgatewayTimeoutMs: settings.PUSHGATEWAY_TIMEOUT_SECONDS * 1000,
+      pushgateway: pushgatewayOf(settings, { pathOrNull, secret }),
     },
     bus: busOf(settings, { pathOrNull, secret }),
     logs: {
@@ -266,6 +265,21 @@ function busOf(settings: Settings, { pathOrNull, secret }: Anchors) {
     },
     stream: settings.NATS_STREAM,
     subjectPrefix: settings.NATS_SUBJECT_PREFIX,
+  }
+}
+
+function pushgatewayOf(settings: Settings, { pathOrNull, secret }: Anchors) {
+  if (settings.PUSHGATEWAY_URL === null) return null
+  return {
+    url: settings.PUSHGATEWAY_URL,
+    timeoutMs: settings.PUSHGATEWAY_TIMEOUT_SECONDS * 1000,
+    user: settings.PUSHGATEWAY_USER,
+    password: settings.PUSHGATEWAY_PASSWORD === null ? null : secret(settings.PUSHGATEWAY_PASSWORD),
+    tls: {
+      caFile: pathOrNull(settings.PUSHGATEWAY_TLS_CA),
+      certFile: pathOrNull(settings.PUSHGATEWAY_TLS_CERT),
+      keyFile: pathOrNull(settings.PUSHGATEWAY_TLS_KEY),
+    },
   }
 }
 

@@ -123,6 +123,11 @@ export const settingsSchema = z.object({
   METRICS_PORT: whole({ min: 0, max: 65_535 }).prefault('9101'),
   PUSHGATEWAY_URL: orNull(url('an http or https URL without a password in it', ['http', 'https'])),
   PUSHGATEWAY_TIMEOUT_SECONDS: decimal({ min: 0.1, max: 60 }).prefault('3'),
+  PUSHGATEWAY_USER: orNull(plainText(ID, ID_PATTERN)),
+  PUSHGATEWAY_PASSWORD: orNull(secret()),
+  PUSHGATEWAY_TLS_CA: orNull(filePath()),
+  PUSHGATEWAY_TLS_CERT: orNull(filePath()),
+  PUSHGATEWAY_TLS_KEY: orNull(filePath()),
 
   NATS_URL: orNull(urls('nats:// or tls:// URLs without a password in them, comma-separated', NATS_SCHEMES)),
   NATS_USER: orNull(plainText(ID, ID_PATTERN)),
@@ -163,6 +168,7 @@ export const SECRET_SETTINGS: ReadonlySet<string> = new Set<SettingName>([
   'CTP_BACKUP_PASSWORD',
   'CTP_BACKUP_AUTH_CODE',
   'NATS_PASSWORD',
+  'PUSHGATEWAY_PASSWORD',
 ])
 
 /** Shown by their last three characters. */
@@ -170,6 +176,7 @@ export const ACCOUNT_SETTINGS: ReadonlySet<string> = new Set<SettingName>([
   'CTP_PRIMARY_USER_ID',
   'CTP_BACKUP_USER_ID',
   'NATS_USER',
+  'PUSHGATEWAY_USER',
 ])
 
 /** The default as it would be written in an env file, or null where the name has none. */

@@ -28,6 +28,8 @@ export interface HealthReport extends HealthVerdict {
   mode: string
   profile: string
   window: 'day' | 'night'
+  /** When the running or next window opens, on this host's clock. */
+  window_opens_at: string
   trading_day: string
   lines: { primary: LineStatus; backup: LineStatus | null }
   throughput_mps: number
@@ -83,6 +85,7 @@ export function healthReport(parts: StatusParts, question: HealthQuestion): Heal
     mode: question.mode,
     profile: status.profile,
     window: status.window,
+    window_opens_at: isoShanghai(calendar.windowAt(marketMs).opensMs + parts.clock.wallMs() - marketMs),
     trading_day: status.trading_day,
     ...verdict,
     lines: status.lines,

@@ -16,6 +16,8 @@ export interface TransmittedHealth extends Omit<HealthVerdict, 'session_state'> 
   window: string | null
   trading_day: string | null
   session_state: SessionState | null
+  /** When the running or next window opens, on this host's clock; absent where no daemon was asked. */
+  window_opens_at?: string
   lines: { primary: LineStatus | null; backup: LineStatus | null }
   throughput_mps: number
   latency_ms_p99: number | null

@@ -27,6 +27,7 @@ export type ModeOption =
   | 'if-trading-day'
   | 'clear-latch'
   | 'kind'
+  | 'decommission'
 
 export interface ModeText {
   summary: string
@@ -40,7 +41,10 @@ const STARTING = ['window', 'config', 'timeout', 'reason', 'dry-run', 'strict', 
 export const MODE_TEXTS: Readonly<Record<ModeName, ModeText>> = {
   start: { summary: 'bring the environment up and prove it (default)', options: STARTING },
   restart: { summary: 'stop and start under one lock; puts the old one back if the new one fails', options: STARTING },
-  stop: { summary: 'drain, sync the journal, end every process', options: ['timeout', 'reason', 'dry-run'] },
+  stop: {
+    summary: 'drain, sync the journal, end every process',
+    options: ['timeout', 'reason', 'dry-run', 'decommission'],
+  },
   status: { summary: 'what runs, and how well; clears latches', options: ['clear-latch', 'reason'] },
   failover: { summary: 'let the other line serve, and prove it by ticks', options: ['timeout', 'reason'] },
   failback: { summary: 'let the primary line serve again', options: ['timeout', 'reason'] },
@@ -69,6 +73,8 @@ export interface RunOptions {
   strict: boolean
   ifTradingDay: boolean
   clearLatch: 'primary' | 'backup' | 'kill' | null
+  /** The environment is given up: what it pushed is deleted. */
+  decommission: boolean
   drillKind: DrillKind
 }
 
@@ -116,6 +122,11 @@ export function environmentCommand(): Command {
     .option('--dry-run', 'check and show the steps, change nothing', false)
     .option('--strict', 'stop again when not ready in time', false)
     .option('--if-trading-day', 'on a day without that window: exit 0, outcome skipped', false)
+    .option(
+      '--decommission',
+      'with stop: the environment is given up; deletes what it pushed to the Pushgateway',
+      false,
+    )
     .addOption(
       new Option('--kind <kind>', 'with drill: what to rehearse')
         .choices(['failover', 'kill-switch'])
@@ -161,6 +172,7 @@ export function runOptionsOf(command: Command): RunOptions {
     strict: given.strict,
     ifTradingDay: given.ifTradingDay,
     clearLatch: given.clearLatch ?? null,
+    decommission: given.decommission,
     drillKind: given.kind,
   }
 }
@@ -176,6 +188,7 @@ interface ParsedOptions {
   ifTradingDay: boolean
   clearLatch?: 'primary' | 'backup' | 'kill'
   kind: DrillKind
+  decommission: boolean
 }
 
 /** An option that a mode would silently ignore is a misunderstanding that the operator should hear of. */
