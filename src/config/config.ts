@@ -93,7 +93,7 @@ export function configOf(settings: Settings, around: Surroundings) {
     },
     calendar: { dir: path(settings.CALENDAR_DIR ?? join(around.packageDir, 'calendar')) },
     pacing: {
-      batchSize: settings.SUBSCRIBE_BATCH_SIZE,
+      batchSize: batchSizeOf(settings),
       /** Instruments per window; 0 switches pacing off. */
       maxPerWindow: settings.SUBSCRIBE_RATE_LIMIT_MAX_REQUESTS,
       windowMs: settings.SUBSCRIBE_RATE_LIMIT_WINDOW_SECONDS * 1000,
@@ -146,6 +146,12 @@ export function configOf(settings: Settings, around: Surroundings) {
     },
     audit: { retentionDays: settings.AUDIT_RETENTION_DAYS },
   }
+}
+
+/** No request holds more contracts than a window permits. */
+function batchSizeOf(settings: Settings): number {
+  const { SUBSCRIBE_BATCH_SIZE: asked, SUBSCRIBE_RATE_LIMIT_MAX_REQUESTS: permitted } = settings
+  return permitted === 0 ? asked : Math.min(asked, permitted)
 }
 
 /** With the ctp adapter a backup is there when any of its names is set (the rules see to it that all are). */
