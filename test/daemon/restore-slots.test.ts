@@ -105,11 +105,13 @@ describe('a restart', () => {
   test('reads behind a checkpoint what came after it, twins included', async () => {
     await life(async (rig) => {
       rig.take('rb2605', at('10:00:00.5', 10))
+      rig.take('rb2610', at('10:00:00.5', 3))
       await rig.checkpoint()
       for (const [symbol, words] of KNOWN) rig.take(symbol, words)
     })
     const restored = await life((rig) => {
       for (const [symbol, words] of KNOWN) expect(rig.take(symbol, words), symbol).toBe('duplicate')
+      expect(rig.take('rb2610', at('10:00:00.5', 3)), 'only the checkpoint tells').toBe('duplicate')
     })
     expect(restored.epoch).toBe(5)
     expect(restored.lastReceivedMs).toBe(moment('10:00:01') + 40)
