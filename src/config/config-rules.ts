@@ -3,23 +3,19 @@
  * operator would say; all of them run, so that every problem is told at once.
  */
 import { timingProblems } from '#domain/failover-timing.ts'
-import type { Problem } from '#domain/failure.ts'
 import { LINES, type Line } from '#domain/line.ts'
 import type { SecretRef } from '#domain/secret-ref.ts'
 import { adapterOf, failoverPolicyOf, hasBackup, livenessOf, loginIsBegun, loginSettings } from './config.ts'
 import type { EnvFile } from './env-file.ts'
+import { type Finding, problem, warning } from './finding.ts'
 import type { FrontAddress } from './front-address.ts'
 import type { SettingName, Settings } from './schema.ts'
-
-export interface Finding {
-  readonly severity: 'problem' | 'warning'
-  /** The settings it speaks of; when one of these is malformed the finding is dropped, being an echo. */
-  readonly about: readonly SettingName[]
-  readonly problem: Problem
-}
+import { type Reference, storesAreComplete } from './secret-store-rules.ts'
 
 interface RuleInput {
   readonly settings: Settings
+  /** Every reference to a place outside, whichever setting holds it. */
+  readonly references: readonly Reference[]
   readonly envFile: EnvFile | null
   readonly requireBackup: boolean
 }
@@ -33,6 +29,7 @@ const RULES: readonly Rule[] = [
   tradingLoginHasAFront,
   linesDiffer,
   credentialsAreNoPlaceholders,
+  storesAreComplete,
   replayHasFiles,
   busSettingsFitTogether,
   pushgatewaySettingsFitTogether,
@@ -353,12 +350,4 @@ function envFileIsPrivate({ settings, envFile }: RuleInput): Finding[] {
   const remedy = `Run chmod 600 ${envFile.path}, and change the secrets if others had access.`
   const finding = everyone && settings.FEED_PROFILE === 'live' ? problem : warning
   return [finding([], message, remedy, 'env-file-permissions')]
-}
-
-function problem(about: readonly SettingName[], message: string, remedy: string, name?: string): Finding {
-  return { severity: 'problem', about, problem: { name: name ?? about[0] ?? 'configuration', message, remedy } }
-}
-
-function warning(about: readonly SettingName[], message: string, remedy: string, name?: string): Finding {
-  return { severity: 'warning', about, problem: { name: name ?? about[0] ?? 'configuration', message, remedy } }
 }

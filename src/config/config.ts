@@ -11,6 +11,7 @@ import { DEFAULT_LIVENESS_POLICY, type LivenessPolicy } from '#domain/liveness.t
 import { HiddenText, type SecretRef } from '#domain/secret-ref.ts'
 import type { FrontAddress } from './front-address.ts'
 import type { Profile, Settings } from './schema.ts'
+import { secretStoresOf } from './secret-stores.ts'
 
 type Adapter = 'sim' | 'replay' | 'ctp'
 
@@ -139,6 +140,12 @@ export function configOf(settings: Settings, around: Surroundings) {
       pushgateway: pushgatewayOf(settings, { pathOrNull, secret }),
     },
     bus: busOf(settings, { pathOrNull, secret }),
+    secretStores: secretStoresOf(settings, { path, secret }),
+    secrets: {
+      /** How often secrets in use are looked up again; a changed file is noticed at once. */
+      checkMs: settings.SECRET_CHECK_SECONDS * 1000,
+      maxAgeMs: settings.SECRET_MAX_AGE_DAYS * 86_400_000,
+    },
     logs: {
       level: settings.LOG_LEVEL,
       maxBytes: settings.LOG_MAX_BYTES,

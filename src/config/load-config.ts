@@ -4,11 +4,22 @@
  */
 import { resolve } from 'node:path'
 import { Failure, problemOf } from '#domain/failure.ts'
+import { describeSecretRef, type SecretRef } from '#domain/secret-ref.ts'
+import type { Config } from './config.ts'
 import { readEnvFile } from './env-file.ts'
-import { type ConfigInputs, type ParsedConfig, parseConfig, shownValue } from './parse-config.ts'
-import { PROFILES } from './schema.ts'
+import {
+  type ConfigInputs,
+  type ParsedConfig,
+  parseConfig,
+  referencesIn,
+  shownValue,
+  type ValueBehind,
+} from './parse-config.ts'
+import { PROFILES, type SettingName } from './schema.ts'
 
-interface LoadInputs extends Omit<ConfigInputs, 'envFile'> {
+interface LoadInputs extends Omit<ConfigInputs, 'envFile' | 'behind'> {
+  /** Follows references in settings that are no secrets; a Failure it throws becomes the setting's problem. Without it none is followed. */
+  readonly followReference?: ((ref: SecretRef, stores: Config['secretStores']) => Promise<string>) | undefined
   /** From --env-file; otherwise `.env.<profile>` in `cwd`, which profile sim can do without. */
   readonly envFilePath?: string | undefined
 }
@@ -22,11 +33,11 @@ export async function loadConfig(inputs: LoadInputs): Promise<ParsedConfig> {
   const named = inputs.envFilePath
   const path = resolve(inputs.cwd, named ?? `.env.${profile ?? 'sim'}`)
   try {
-    return parseConfig({ ...inputs, envFile: await readEnvFile(path) })
+    return await parseFollowing({ ...inputs, envFile: await readEnvFile(path) })
   } catch (error) {
     if (!(error instanceof Failure)) throw error
     const needless = named === undefined && (profile ?? 'sim') === 'sim' && error.kind === 'env-file-missing'
-    if (needless) return parseConfig({ ...inputs, envFile: null })
+    if (needless) return parseFollowing({ ...inputs, envFile: null })
     return {
       ok: false,
       exitCode: 78,
@@ -36,6 +47,29 @@ export async function loadConfig(inputs: LoadInputs): Promise<ParsedConfig> {
       draft: null,
     }
   }
+}
+
+async function parseFollowing({
+  followReference,
+  ...inputs
+}: ConfigInputs & Pick<LoadInputs, 'followReference'>): Promise<ParsedConfig> {
+  if (followReference === undefined) return parseConfig(inputs)
+  const { references, stores } = referencesIn(inputs)
+  if (references.length === 0) return parseConfig(inputs)
+  const behind = await Promise.all(
+    references.map(async ({ name, ref }): Promise<[SettingName, ValueBehind]> => {
+      try {
+        return [name, { text: await followReference(ref, stores) }]
+      } catch (error) {
+        const { message, remedy } = problemOf(error)
+        return [
+          name,
+          { problem: { name, message: `expected what ${describeSecretRef(ref)} holds: ${message}`, remedy } },
+        ]
+      }
+    }),
+  )
+  return parseConfig({ ...inputs, behind: new Map(behind) })
 }
 
 function unknownProfile(asked: string): ParsedConfig {

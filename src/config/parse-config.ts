@@ -5,16 +5,21 @@
 import type { Problem } from '#domain/failure.ts'
 import { maskAccount } from '#domain/secret-ref.ts'
 import { type Config, configOf, type Surroundings } from './config.ts'
-import { applyRules, type Finding } from './config-rules.ts'
+import { applyRules } from './config-rules.ts'
 import type { EnvFile } from './env-file.ts'
+import type { Finding } from './finding.ts'
 import {
   ACCOUNT_SETTINGS,
   isSettingName,
+  mayBeReference,
   SECRET_SETTINGS,
   SETTING_NAMES,
   type SettingName,
+  type Settings,
   settingsSchema,
 } from './schema.ts'
+import { looksLikeSecretRef, parseSecretRef } from './secret-ref.ts'
+import type { Reference } from './secret-store-rules.ts'
 import { unknownNames } from './unknown-names.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -30,7 +35,11 @@ export interface ConfigInputs {
   readonly packageDir: string
   /** A missing backup line is a problem. */
   readonly requireBackup?: boolean | undefined
+  /** What stands behind the references of `referencesIn`. Without it a reference in a plain setting is malformed. */
+  readonly behind?: ReadonlyMap<SettingName, ValueBehind> | undefined
 }
+
+export type ValueBehind = { readonly text: string } | { readonly problem: Problem }
 
 export type ParsedConfig =
   | { readonly ok: true; readonly config: Config; readonly warnings: readonly Problem[] }
@@ -53,26 +62,23 @@ interface Draft {
 }
 
 export function parseConfig(inputs: ConfigInputs): ParsedConfig {
-  const texts = layeredTexts(inputs)
+  const given = layeredTexts(inputs)
+  const { texts, lost } = dereferenced(given, inputs.behind)
   const profile = texts.get('FEED_PROFILE')?.text ?? 'sim'
-  const malformed = new Map<SettingName, Problem>()
-  const first = settingsSchema.safeParse(rawOf(texts))
-  for (const issue of first.error?.issues ?? []) {
-    const name = String(issue.path[0])
-    if (isSettingName(name)) malformed.set(name, malformedProblem(name, issue.message, texts.get(name)))
-  }
-  // Whatever is malformed is replaced by its default, so that the rules can speak about the rest in the same run.
-  for (const name of malformed.keys()) texts.delete(name)
-  const settings = settingsSchema.parse(rawOf(texts))
+  const { settings, malformed } = readSettings(texts)
+  for (const [name, problem] of lost) malformed.set(name, problem)
 
   // Without the file's values, or without knowing what for, the rules would only report echoes.
   const blind =
     (inputs.envFile?.problems.length ?? 0) > 0 || malformed.has('FEED_PROFILE') || malformed.has('FEED_ADAPTER')
   const findings = blind
     ? []
-    : applyRules({ settings, envFile: inputs.envFile, requireBackup: inputs.requireBackup ?? false }).filter(
-        ({ about }) => !about.some((name) => malformed.has(name)),
-      )
+    : applyRules({
+        settings,
+        references: allReferences(given),
+        envFile: inputs.envFile,
+        requireBackup: inputs.requireBackup ?? false,
+      }).filter(({ about }) => !about.some((name) => malformed.has(name)))
   const problems = [
     ...(inputs.envFile?.problems ?? []),
     ...malformed.values(),
@@ -90,6 +96,58 @@ export function parseConfig(inputs: ConfigInputs): ParsedConfig {
   return { ok: false, exitCode: 78, profile, problems, warnings, draft }
 }
 
+/** References in settings that are no secrets: to be followed before parsing, with the stores that the same texts name. */
+export function referencesIn(inputs: ConfigInputs): { references: Reference[]; stores: Config['secretStores'] } {
+  const texts = layeredTexts(inputs)
+  const references = allReferences(texts).filter(({ name }) => mayBeReference(name))
+  for (const { name } of references) texts.delete(name)
+  return { references, stores: configOf(readSettings(texts).settings, surroundings(inputs)).secretStores }
+}
+
+function allReferences(texts: ReadonlyMap<SettingName, Text>): Reference[] {
+  return [...texts].flatMap(([name, { text }]) => {
+    const ref = looksLikeSecretRef(text) ? parseSecretRef(text) : null
+    return ref === null ? [] : [{ name, ref }]
+  })
+}
+
+/** Whatever is malformed is replaced by its default, so that the rules can speak about the rest in the same run. */
+function readSettings(texts: ReadonlyMap<SettingName, Text>): {
+  settings: Settings
+  malformed: Map<SettingName, Problem>
+} {
+  const malformed = new Map<SettingName, Problem>()
+  const first = settingsSchema.safeParse(rawOf(texts))
+  if (first.success) return { settings: first.data, malformed }
+  for (const issue of first.error.issues) {
+    const name = String(issue.path[0])
+    if (isSettingName(name)) malformed.set(name, malformedProblem(name, issue.message, texts.get(name)))
+  }
+  const sound = new Map([...texts].filter(([name]) => !malformed.has(name)))
+  return { settings: settingsSchema.parse(rawOf(sound)), malformed }
+}
+
+function dereferenced(
+  given: ReadonlyMap<SettingName, Text>,
+  behind: ConfigInputs['behind'],
+): { texts: Map<SettingName, Text>; lost: Map<SettingName, Problem> } {
+  const texts = new Map(given)
+  const lost = new Map<SettingName, Problem>()
+  for (const [name, found] of behind ?? []) {
+    const reference = given.get(name)
+    if (reference === undefined) continue
+    if ('problem' in found) {
+      lost.set(name, found.problem)
+      texts.delete(name)
+    } else if (found.text === '') {
+      texts.delete(name)
+    } else {
+      texts.set(name, { text: found.text, origin: reference.text, isHidden: true })
+    }
+  }
+  return { texts, lost }
+}
+
 function isProblem(finding: Finding): boolean {
   return finding.severity === 'problem'
 }
@@ -101,6 +159,8 @@ function isWarning(finding: Finding): boolean {
 interface Text {
   readonly text: string
   readonly origin: string
+  /** It came out of a place for secrets, so that it is not shown. */
+  readonly isHidden?: boolean
 }
 
 /** An empty value is an absent one: docker-compose and CI systems pass unset variables so. */
@@ -130,7 +190,10 @@ function rawOf(texts: ReadonlyMap<SettingName, Text>): Record<string, string> {
 }
 
 function malformedProblem(name: SettingName, expected: string, given: Text | undefined): Problem {
-  const got = given === undefined ? '[missing]' : `${shownValue(name, given.text)} from ${given.origin}`
+  const got =
+    given === undefined
+      ? '[missing]'
+      : `${given.isHidden ? '[set]' : shownValue(name, given.text)} from ${given.origin}`
   return {
     name,
     message: `expected ${expected}, got ${got}`,

@@ -28,6 +28,7 @@ const ID = 'an id of up to 64 printable characters without spaces'
 const ID_PATTERN = /^[\x21-\x7e]{1,64}$/
 const NATS_SCHEMES = ['nats', 'tls', 'ws', 'wss']
 const DAY_SECONDS = 86_400
+const MOUNT_PATTERN = /^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/
 
 export const settingsSchema = z.object({
   FEED_PROFILE: oneOf(...PROFILES).prefault('sim'),
@@ -144,6 +145,28 @@ export const settingsSchema = z.object({
     /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/,
   ).prefault('market'),
 
+  SECRET_TIMEOUT_SECONDS: decimal({ min: 0.1, max: 60 }).prefault('3'),
+  SECRET_CHECK_SECONDS: decimal({ min: 1, max: DAY_SECONDS }).prefault('60'),
+  SECRET_MAX_AGE_DAYS: decimal({ min: 0.01, max: 3_650 }).prefault('30'),
+  VAULT_ADDR: orNull(url('an http or https URL without a password in it', ['http', 'https'])),
+  VAULT_NAMESPACE: orNull(plainText('a namespace such as team/feeds', /^[A-Za-z0-9._/-]{1,256}$/)),
+  VAULT_CACERT: orNull(filePath()),
+  VAULT_AUTH: oneOf('token', 'approle', 'kubernetes').prefault('token'),
+  // The default is the method's own name.
+  VAULT_AUTH_MOUNT: orNull(plainText('the path of an auth method, such as approle', MOUNT_PATTERN)),
+  VAULT_TOKEN: orNull(secret()),
+  VAULT_ROLE_ID: orNull(plainText(ID, ID_PATTERN)),
+  VAULT_SECRET_ID: orNull(secret()),
+  VAULT_KUBERNETES_ROLE: orNull(plainText(ID, ID_PATTERN)),
+  VAULT_KUBERNETES_TOKEN_FILE: filePath().prefault('/var/run/secrets/kubernetes.io/serviceaccount/token'),
+  VAULT_KV_VERSION: oneOf('auto', '1', '2').prefault('auto'),
+  AWS_REGION: orNull(plainText('a region such as cn-north-1', /^[a-z0-9-]{1,32}$/)),
+  AWS_ENDPOINT_URL_SECRETS_MANAGER: orNull(url('an http or https URL without a password in it', ['http', 'https'])),
+  AWS_CA_BUNDLE: orNull(filePath()),
+  AWS_ACCESS_KEY_ID: orNull(plainText('an access key id', /^\w{4,128}$/)),
+  AWS_SECRET_ACCESS_KEY: orNull(secret()),
+  AWS_SESSION_TOKEN: orNull(secret()),
+
   LOG_LEVEL: oneOf('trace', 'debug', 'info', 'warn', 'error').prefault('info'),
   LOG_MAX_BYTES: bytes({ min: '1MiB', max: '100GiB' }).prefault('256MiB'),
   LOG_RETENTION_DAYS: whole({ min: 1, max: 3_650 }).prefault('14'),
@@ -169,6 +192,10 @@ export const SECRET_SETTINGS: ReadonlySet<string> = new Set<SettingName>([
   'CTP_BACKUP_AUTH_CODE',
   'NATS_PASSWORD',
   'PUSHGATEWAY_PASSWORD',
+  'VAULT_TOKEN',
+  'VAULT_SECRET_ID',
+  'AWS_SECRET_ACCESS_KEY',
+  'AWS_SESSION_TOKEN',
 ])
 
 /** Shown by their last three characters. */
@@ -177,7 +204,14 @@ export const ACCOUNT_SETTINGS: ReadonlySet<string> = new Set<SettingName>([
   'CTP_BACKUP_USER_ID',
   'NATS_USER',
   'PUSHGATEWAY_USER',
+  'VAULT_ROLE_ID',
+  'AWS_ACCESS_KEY_ID',
 ])
+
+/** What is needed before a reference can be followed at all, or by commands that follow none: never a reference itself. */
+export function mayBeReference(name: SettingName): boolean {
+  return !SECRET_SETTINGS.has(name) && !/^(FEED_|SECRET_|VAULT_|AWS_)/.test(name)
+}
 
 /** The default as it would be written in an env file, or null where the name has none. */
 export function defaultText(name: SettingName): string | null {

@@ -87,9 +87,9 @@ describe('a secret in the environment', () => {
 test.each([
   [{ source: 'vault', path: 'secret/ctp', field: 'password' }],
   [{ source: 'aws-sm', id: 'prod/ctp', field: null }],
-] as const)('a store that this version does not speak to: %j', async (ref) => {
+] as const)('a store that is not configured: %j', async (ref) => {
   await expect(resolveSecret(ref, { env: {} })).rejects.toMatchObject({
-    kind: 'secret-source-not-supported',
+    kind: 'secret-store-unconfigured',
     remedy: expect.stringContaining('file:PATH'),
   })
 })

@@ -217,6 +217,9 @@ describe('secrets', () => {
       NATS_URL: 'nats://127.0.0.1',
       NATS_USER: 'feed',
       NATS_PASSWORD: 'aws-sm:prod/nats#password',
+      VAULT_ADDR: 'https://vault.example.net:8200',
+      VAULT_TOKEN: 'file:/run/vault-token',
+      AWS_REGION: 'cn-north-1',
     },
   }
 

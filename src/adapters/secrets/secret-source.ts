@@ -7,7 +7,17 @@ export type SecretFailure =
   | 'secret-unreadable'
   | 'secret-empty'
   | 'secret-malformed'
-  | 'secret-source-not-supported'
+  /** The store that a reference names is not configured. */
+  | 'secret-store-unconfigured'
+  /** No answer, or none that came whole: asking again may help. */
+  | 'secret-store-unreachable'
+  /** It answers that it can't serve now: sealed, in standby without a way to the active node, overloaded. */
+  | 'secret-store-unavailable'
+  | 'secret-store-untrusted'
+  /** Our login there, or what it may read. */
+  | 'secret-store-refused'
+  /** It speaks, but not as documented. */
+  | 'secret-store-garbled'
 
 export interface ResolvedSecret {
   readonly text: HiddenText
@@ -37,4 +47,18 @@ export function checkSecretText(text: string, place: string): string {
     throw new Failure<SecretFailure>('secret-malformed', message, 'Put the bare secret there and nothing else.')
   }
   return text
+}
+
+/** One field of what a store keeps under a name. @param place as for checkSecretText */
+export function fieldText(fields: Readonly<Record<string, unknown>>, field: string, place: string): string {
+  const value = Object.hasOwn(fields, field) ? fields[field] : undefined
+  if (typeof value === 'string') return checkSecretText(value, place)
+  // A number written without quotes; anything deeper is no password.
+  if (typeof value === 'number' && Number.isSafeInteger(value)) return String(value)
+  if (value === undefined || value === null) {
+    const names = Object.keys(fields).slice(0, 10).join(', ')
+    const message = `${place}: there is no such field, only ${names === '' ? 'none' : names}`
+    throw new Failure<SecretFailure>('secret-missing', message, 'Correct the part after the #, or add the field.')
+  }
+  throw new Failure<SecretFailure>('secret-malformed', `${place} holds no text`, 'Put the bare secret there as text.')
 }
