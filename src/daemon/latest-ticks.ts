@@ -36,12 +36,12 @@ export class LatestTicks {
     return this.#ticks.length
   }
 
-  /** Takes the tick in the first `length` bytes. */
-  put(name: EncodedName, sequence: number, bytes: Buffer, length: number): void {
+  /** `json` is copied. */
+  put(name: EncodedName, sequence: number, json: Uint8Array): void {
     this.sequence = sequence
     if (name.place < 0) name.place = this.#placeOf(name)
     if (name.place >= PLACES_MAX) return
-    this.#store(name.place, sequence, bytes, length)
+    this.#store(name.place, sequence, json)
   }
 
   /** Takes a published tick of an instrument that no tick came for yet. What is no tick is passed over. */
@@ -51,7 +51,7 @@ export class LatestTicks {
     if (name === null) return
     const place = this.#placeOf(name)
     if (place >= PLACES_MAX || (this.#lengths[place] ?? 0) > 0) return
-    this.#store(place, 0, bytes, bytes.length)
+    this.#store(place, 0, bytes)
   }
 
   /** Places of the instruments in order of `symbol.exchange`. */
@@ -92,18 +92,18 @@ export class LatestTicks {
     return place
   }
 
-  #store(place: number, sequence: number, bytes: Buffer, length: number): void {
+  #store(place: number, sequence: number, json: Uint8Array): void {
     const tick = this.#ticks[place]
     // Older ones come by when history is published again.
     if (tick === undefined || sequence < tick.sequence) return
     tick.sequence = sequence
-    this.#lengths[place] = length
-    if (length > PLACE_BYTES) {
-      this.#long.set(place, Buffer.from(bytes.subarray(0, length)))
+    this.#lengths[place] = json.length
+    if (json.length > PLACE_BYTES) {
+      this.#long.set(place, Buffer.from(json))
       return
     }
     if (this.#long.size > 0) this.#long.delete(place)
-    this.#chunk(place).set(bytes.subarray(0, length), (place % PLACES_PER_CHUNK) * PLACE_BYTES)
+    this.#chunk(place).set(json, (place % PLACES_PER_CHUNK) * PLACE_BYTES)
   }
 
   #chunk(place: number): Buffer {
