@@ -44,6 +44,8 @@ export async function benchFailover(
     add('  gap between accepted ticks p50 / max', both(gaps))
     add('  ticks of the market, missing, duplicates', `${due}, ${missing}, ${duplicates}`)
     if (duplicates > 0) broken.push(`${what}: ${duplicates} duplicates`)
+    if (figures.lost > 0)
+      broken.push(`${what}: ${figures.lost} ticks lost that a line had brought: ${figures.examples.join(', ')}`)
     if (standby === 'hot' && missing > 0)
       broken.push(`${what}: ${missing} of ${due} ticks missing: ${figures.examples.slice(0, 20).join(', ')}`)
     if (standby === 'hot' && (gaps.at(-1) ?? 0) > GAP_MAX_MS) broken.push(`${what}: a gap of ${ms(gaps.at(-1) ?? 0)}`)
@@ -55,12 +57,13 @@ export async function benchFailover(
 }
 
 async function inBatches(repetitions: number, run: (count: number) => Promise<TrialFigures>): Promise<TrialFigures> {
-  const all: TrialFigures = { switches: [], due: 0, missing: 0, examples: [], duplicates: 0, dropped: 0 }
+  const all: TrialFigures = { switches: [], due: 0, missing: 0, lost: 0, examples: [], duplicates: 0, dropped: 0 }
   for (let left = repetitions; left > 0; left -= TRIALS_PER_DAEMON) {
     const figures = await run(Math.min(left, TRIALS_PER_DAEMON))
     all.switches.push(...figures.switches)
     all.due += figures.due
     all.missing += figures.missing
+    all.lost += figures.lost
     all.examples.push(...figures.examples)
     all.duplicates += figures.duplicates
     all.dropped += figures.dropped

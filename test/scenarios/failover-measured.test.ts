@@ -20,7 +20,7 @@ describe('a primary line that dies under 20,000 ticks a second', { timeout: 240_
       expect(record).toMatchObject({ from: 'primary', to: 'backup', lost: 0, reason: expect.stringMatching(reason) })
       expect(record.first_tick_ms).not.toBeNull()
     }
-    expect(figures).toMatchObject({ missing: 0, duplicates: 0 })
+    expect(figures).toMatchObject({ missing: 0, lost: 0, duplicates: 0 })
     expect(figures.due).toBeGreaterThan(repetitions * 20_000)
   })
 })
@@ -43,9 +43,10 @@ describe('a backup line that has to be raised first', { timeout: 240_000 }, () =
         expect(record.coverage_restored_ms).not.toBeNull()
       }
       expect(figures.switches).toHaveLength(2)
-      expect(figures.duplicates).toBe(0)
-      // Neither line delivered for a moment: the comparison must see it, or it would see nothing.
-      expect(figures.missing).toBeGreaterThan(0)
+      expect(figures).toMatchObject({ lost: 0, duplicates: 0 })
+      // Neither line delivered for a moment. A warm one may be back before any contract ticked twice, but a cold one never is: there the
+      // comparison must see it, or it would see nothing.
+      if (standby === 'cold') expect(figures.missing).toBeGreaterThan(0)
       expect(figures.missing).toBeLessThan(figures.due / 2)
     },
   )

@@ -7,10 +7,11 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ControlClient, controlClient } from '#adapters/control/control-client.ts'
-import { JOURNAL_AT, JOURNAL_F64 } from '#adapters/journal/journal-format.ts'
+import { JOURNAL_AT, JOURNAL_F64, TICK_FLAG } from '#adapters/journal/journal-format.ts'
 import { readJournal } from '#adapters/journal/journal-reader.ts'
 import { scanRange } from '#adapters/journal/scan-range.ts'
 import { loadCalendar } from '#config/parse-calendar.ts'
+import type { Line } from '#domain/line.ts'
 import { createMarketCalendar } from '#domain/session-calendar.ts'
 import type { FailoverRecord, FeedStatus } from '#domain/status.ts'
 import { TICK_AT, TICK_F64, updateSecondOfDay } from '#domain/tick.ts'
@@ -31,7 +32,9 @@ export interface TrialFigures {
   /** Ticks of the market from the first fault to the last return, and those of them that the journal does not hold. */
   due: number
   missing: number
-  /** The first of the missing ones, each with the moments of the exchange and of the front. */
+  /** Those missing that a line had brought all the same. */
+  lost: number
+  /** The first of the missing ones, lost ones before others, each with the moments of the exchange and of the front. */
   examples: string[]
   duplicates: number
   /** What bridges could not hand over. */
@@ -68,13 +71,11 @@ export async function runTrials(options: TrialOptions): Promise<TrialFigures> {
     const { lines, journal } = await rig.client.status()
     await rig.stop()
     const bounds = { fromMs: Date.parse(first.market_time), toMs: Date.parse(last.market_time) }
-    const { due, missing, examples } = await compareWithMarket(stateDir, options, bounds)
+    const compared = await compareWithMarket(stateDir, options, bounds)
     const { duplicates } = await scanRange(stateDir, 1, journal.last_sequence)
     return {
       switches,
-      due,
-      missing,
-      examples,
+      ...compared,
       duplicates,
       dropped: lines.primary.dropped + (lines.backup?.dropped ?? 0),
     }
@@ -185,7 +186,7 @@ async function compareWithMarket(
   stateDir: string,
   { instruments, ticksPerSecond }: TrialOptions,
   { fromMs, toMs }: { fromMs: number; toMs: number },
-): Promise<Pick<TrialFigures, 'due' | 'missing' | 'examples'>> {
+): Promise<Pick<TrialFigures, 'due' | 'missing' | 'lost' | 'examples'>> {
   const journalled = await journalledTicks(stateDir)
   const calendar = loadCalendar('calendar')
   if (!calendar.ok) throw new Error('the calendar is damaged')
@@ -195,8 +196,8 @@ async function compareWithMarket(
   const { ids } = line
   line.onTick = () => undefined
   await line.subscribe()
-  let [due, missing] = [0, 0]
-  const examples: string[] = []
+  const missing = new MissingTicks()
+  let due = 0
   line.onTick = ({ u8, i32, f64 }, at) => {
     const marketMs = f64[(at + TICK_AT.receivedWallMs) >> 3] ?? 0
     if (marketMs < fromMs) return
@@ -211,20 +212,62 @@ async function compareWithMarket(
       f64[(at >> 3) + TICK_F64.BidPrice1] ?? 0,
       f64[(at >> 3) + TICK_F64.AskPrice1] ?? 0,
     )
-    if (journalled.get(id)?.has(identity) === true) return
-    missing++
-    if (examples.length < EXAMPLES) examples.push(`${id} ${clockTime(timeMs)} (${clockTime(marketMs + SHANGHAI_MS)})`)
+    const broughtBy = journalled.get(id)?.get(identity)
+    if (broughtBy !== undefined) missing.found(id, due, broughtBy)
+    else missing.add(id, due, `${id} ${clockTime(timeMs)} (${clockTime(marketMs + SHANGHAI_MS)})`)
   }
   await line.runUntil(toMs, 5)
-  return { due, missing, examples }
+  return { due, ...missing.end() }
+}
+
+/**
+ * Missing ticks, and which of them a line had brought. A bridge writes in the market's order, so a tick that is missing was never written
+ * by the primary if nothing later came from it either, and never by the backup if its contract begins anew there only later.
+ */
+class MissingTicks {
+  #count = 0
+  readonly #lost: string[] = []
+  readonly #unwritten: string[] = []
+  readonly #open = new Map<string, { number: number; what: string }[]>()
+  /** Number of the last tick that is in the journal as the primary's. */
+  #lastOfPrimary = 0
+
+  add(id: string, number: number, what: string): void {
+    this.#count++
+    const open = this.#open.get(id)
+    if (open === undefined) this.#open.set(id, [{ number, what }])
+    else open.push({ number, what })
+  }
+
+  found(id: string, number: number, by: Line): void {
+    for (const each of this.#open.get(id) ?? []) this.#judge(each, by)
+    this.#open.delete(id)
+    if (by === 'primary') this.#lastOfPrimary = number
+  }
+
+  end(): Pick<TrialFigures, 'missing' | 'lost' | 'examples'> {
+    for (const each of [...this.#open.values()].flat()) this.#judge(each, 'backup')
+    return {
+      missing: this.#count,
+      lost: this.#lost.length,
+      examples: [...this.#lost.map((what) => `lost ${what}`), ...this.#unwritten].slice(0, EXAMPLES),
+    }
+  }
+
+  #judge({ number, what }: { number: number; what: string }, nextBy: Line): void {
+    const wasWritten = nextBy === 'primary' || this.#lastOfPrimary > number
+    if (wasWritten) this.#lost.push(what)
+    else this.#unwritten.push(what)
+  }
 }
 
 function clockTime(ms: number): string {
   return new Date(ms).toISOString().slice(11, 23)
 }
 
-async function journalledTicks(stateDir: string): Promise<Map<string, Set<number>>> {
-  const ticks = new Map<string, Set<number>>()
+/** Which line brought each tick, by instrument and identity. */
+async function journalledTicks(stateDir: string): Promise<Map<string, Map<number, Line>>> {
+  const ticks = new Map<string, Map<number, Line>>()
   const blocks = readJournal({ directory: `${stateDir}/journal`, from: 0, onProblem: () => undefined })
   for await (const { views, offsets, count, instruments } of blocks) {
     const { i32, u32, f64 } = views
@@ -233,19 +276,19 @@ async function journalledTicks(stateDir: string): Promise<Map<string, Set<number
       const symbol = instruments.get(u32[(at + JOURNAL_AT.instrument) >> 2] ?? 0)?.symbol ?? ''
       let of = ticks.get(symbol)
       if (of === undefined) {
-        of = new Set()
+        of = new Map()
         ticks.set(symbol, of)
       }
-      of.add(
-        identityOf(
-          ((f64[(at + JOURNAL_AT.eventMs) >> 3] ?? 0) + SHANGHAI_MS) % DAY_MS,
-          i32[(at + JOURNAL_AT.volume) >> 2] ?? 0,
-          i32[(at + JOURNAL_AT.bidVolume1) >> 2] ?? 0,
-          f64[(at >> 3) + JOURNAL_F64.LastPrice] ?? 0,
-          f64[(at >> 3) + JOURNAL_F64.BidPrice1] ?? 0,
-          f64[(at >> 3) + JOURNAL_F64.AskPrice1] ?? 0,
-        ),
+      const identity = identityOf(
+        ((f64[(at + JOURNAL_AT.eventMs) >> 3] ?? 0) + SHANGHAI_MS) % DAY_MS,
+        i32[(at + JOURNAL_AT.volume) >> 2] ?? 0,
+        i32[(at + JOURNAL_AT.bidVolume1) >> 2] ?? 0,
+        f64[(at >> 3) + JOURNAL_F64.LastPrice] ?? 0,
+        f64[(at >> 3) + JOURNAL_F64.BidPrice1] ?? 0,
+        f64[(at >> 3) + JOURNAL_F64.AskPrice1] ?? 0,
       )
+      const flags = (u32[(at + JOURNAL_AT.kind) >> 2] ?? 0) >>> 16
+      of.set(identity, (flags & TICK_FLAG.line) === 0 ? 'primary' : 'backup')
     }
   }
   return ticks
