@@ -4,8 +4,8 @@
  */
 
 import { basename } from 'node:path'
+import { clockCheck } from '#adapters/preflight/clock-check.ts'
 import {
-  clockCheck,
   diskSpaceCheck,
   latchesCheck,
   metricsPortCheck,
@@ -196,6 +196,7 @@ function endpointOf(text: string): Endpoint {
 function hostChecks(config: Config, options: PreflightOptions): PreflightCheck[] {
   const { stateDir, journal, monitoring } = config
   const unless = unlessDoubtful(options)
+  const ntpServer = options.offline ? null : config.ntpServer
   return [
     unless(['FEED_STATE_DIR'], stateDirCheck(stateDir, options.stateDir)),
     unless(
@@ -211,7 +212,7 @@ function hostChecks(config: Config, options: PreflightOptions): PreflightCheck[]
       ['METRICS_HOST', 'METRICS_PORT'],
       metricsPortCheck({ host: monitoring.metricsHost, port: monitoring.metricsPort, stateDir }),
     ),
-    clockCheck(),
+    unless(['NTP_SERVER'], clockCheck({ ntpServer, clock: options.clock })),
     latchesCheck(stateDir),
   ]
 }

@@ -133,6 +133,7 @@ export function configOf(settings: Settings, around: Surroundings) {
       minFreeBytes: settings.JOURNAL_MIN_FREE_BYTES,
       checkpointIntervalMs: settings.CHECKPOINT_INTERVAL_SECONDS * 1000,
     },
+    ntpServer: settings.NTP_SERVER === null ? null : ntpEndpoint(settings.NTP_SERVER),
     monitoring: {
       metricsHost: settings.METRICS_HOST,
       /** 0: any free port. */
@@ -153,6 +154,13 @@ export function configOf(settings: Settings, around: Surroundings) {
     },
     audit: { retentionDays: settings.AUDIT_RETENTION_DAYS },
   }
+}
+
+const NTP_PORT = 123
+
+function ntpEndpoint(text: string): { host: string; port: number } {
+  const [host = text, port] = text.split(':')
+  return { host, port: port === undefined ? NTP_PORT : Number(port) }
 }
 
 /** No request holds more contracts than a window permits. */

@@ -7,7 +7,7 @@ import type { Config } from './config.ts'
 
 /** sha256 in hex. Left out is what only the command that was typed cares for, not the daemon. */
 export function configFingerprint(config: Config): string {
-  const { envFile, supervisor, window, logs, ...behaviour } = config
+  const { envFile, supervisor, window, logs, ntpServer, ...behaviour } = config
   return createHash('sha256').update(canonicalJson(behaviour)).digest('hex')
 }
 

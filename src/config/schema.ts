@@ -120,6 +120,7 @@ export const settingsSchema = z.object({
   JOURNAL_MIN_FREE_BYTES: bytes({ min: '0', max: '100TiB' }).prefault('256MiB'),
   CHECKPOINT_INTERVAL_SECONDS: decimal({ min: 0.1, max: 3_600 }).prefault('10'),
 
+  NTP_SERVER: orNull(plainText('a host, or host:port', /^[A-Za-z0-9._-]{1,253}(:\d{1,5})?$/)),
   METRICS_HOST: plainText('a host name or address', /^[A-Za-z0-9.:[\]_-]{1,253}$/).prefault('127.0.0.1'),
   METRICS_PORT: whole({ min: 0, max: 65_535 }).prefault('9101'),
   PUSHGATEWAY_URL: orNull(url('an http or https URL without a password in it', ['http', 'https'])),

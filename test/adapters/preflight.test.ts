@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import {
-  clockCheck,
   diskSpaceCheck,
   latchesCheck,
   metricsPortCheck,
@@ -230,11 +229,6 @@ test.each([
   ['', 'skipped'],
 ])('open files: %s', async (limits, result) => {
   expect(await run(openFilesCheck(write('limits', limits)))).toMatchObject({ result })
-})
-
-test('the clock is synchronised where a mark says so, and unknown elsewhere', async () => {
-  expect(await run(clockCheck(write('synchronized', '')))).toMatchObject({ result: 'ok' })
-  expect(await run(clockCheck(join(directory, 'no-mark')))).toMatchObject({ result: 'skipped' })
 })
 
 describe('secrets', () => {

@@ -1,4 +1,4 @@
-/** Checks of this machine: disk space, open files, the metrics port, the clock, the state directory and the latches in it. */
+/** Checks of this machine: disk space, open files, the metrics port, the state directory and the latches in it. */
 import { readFile, stat, statfs } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { dirname } from 'node:path'
@@ -101,20 +101,6 @@ async function ownDaemonRuns(stateDir: string): Promise<boolean> {
     (holder) => holder !== null,
     () => false,
   )
-}
-
-/**
- * Tick times are judged against this machine's clock to the second. What systemd-timesyncd leaves behind is evidence; its absence is
- * none, since other time services leave nothing.
- */
-export function clockCheck(syncedMark = '/run/systemd/timesync/synchronized'): PreflightCheck {
-  return {
-    name: 'clock',
-    async run() {
-      const synced = await exists(syncedMark)
-      return synced ? ok('synchronised by systemd-timesyncd') : skipped('no reference time is known here')
-    },
-  }
 }
 
 /** A warning at most: a latch is a safety measure of its own with its own exit code, not a fault of configuration. */
