@@ -194,7 +194,10 @@ async function pushMetrics(check: Check, report: TransmittedHealth): Promise<voi
       sample('md_subscription_stalled_contracts', stalled('warning'), { severity: 'warning' }),
       sample('md_subscription_stalled_contracts', stalled('critical'), { severity: 'critical' }),
       ...(isCheckpoint(report, clock.wallMs())
-        ? [sample('md_t5_checkpoint_status', report.exit_code < 2 ? 1 : 0)]
+        ? [
+            sample('md_t5_checkpoint_status', report.exit_code < 2 ? 1 : 0),
+            sample('md_t5_checkpoint_timestamp_seconds', clock.wallMs() / 1000),
+          ]
         : []),
     ],
   )

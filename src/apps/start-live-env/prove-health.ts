@@ -61,7 +61,9 @@ function checkpoint({ window, clock, steps }: Run, health: TransmittedHealth): P
   if (window.opensMs === null) return []
   const due = clock.wallMs() >= window.opensMs - CHECKPOINT_BEFORE_MS
   if (due) steps.record('t5-checkpoint', 'ok', `passed with ${health.verdict}`, clock.monotonicMs())
-  return [sample('md_t5_checkpoint_status', due ? 1 : -1)]
+  return due
+    ? [sample('md_t5_checkpoint_status', 1), sample('md_t5_checkpoint_timestamp_seconds', clock.wallMs() / 1000)]
+    : [sample('md_t5_checkpoint_status', -1)]
 }
 
 /** A start that worked is not undone by a snapshot that did not. */
