@@ -6,6 +6,7 @@ import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { Failure } from '#domain/failure.ts'
 import { formatVtSymbol, isInstrumentId, parseVtSymbol } from '#domain/instrument.ts'
+import { dayOfText, type ListingPeriod } from '#domain/listing-period.ts'
 
 export const CONTRACT_FILE_BYTES_MAX = 64 * 1024 * 1024
 export const CONTRACT_ROWS_MAX = 200_000
@@ -22,8 +23,10 @@ export interface Contract {
   readonly exchange: string
 }
 
+export interface CatalogueContract extends Contract, Readonly<ListingPeriod> {}
+
 interface Catalogue {
-  readonly contracts: readonly Contract[]
+  readonly contracts: readonly CatalogueContract[]
   /** vt symbols listed more than once; each is in `contracts` once. */
   readonly duplicates: readonly string[]
 }
@@ -54,7 +57,7 @@ export async function readActiveFile(path: string): Promise<ActiveFile> {
 export function parseCatalogue(text: string, path: string): Catalogue {
   const body = text.replace(/^\uFEFF/, '')
   const rows = /^\s*[[{]/.test(body) ? jsonRows(body, path, 'symbols').rows : csvRows(body, path)
-  const { list, duplicates } = collect(rows, path, contractOf)
+  const { list, duplicates } = collect(rows, path, catalogueContractOf)
   return { contracts: list, duplicates }
 }
 
@@ -176,6 +179,17 @@ function contractOf(value: unknown): Contract | null {
   if (!isRecord(value)) return null
   const { symbol, exchange } = value
   return typeof symbol === 'string' && typeof exchange === 'string' ? contractOf(`${symbol}.${exchange}`) : null
+}
+
+/** A day in another form than ours is taken for unknown: the contract is asked for then, which harms nobody. */
+function catalogueContractOf(value: unknown): CatalogueContract | null {
+  const contract = contractOf(value)
+  if (contract === null) return null
+  const day = (name: string) => {
+    const text = isRecord(value) ? value[name] : undefined
+    return typeof text === 'string' ? dayOfText(text) : null
+  }
+  return { ...contract, openDay: day('open_date'), expiryDay: day('expiry') }
 }
 
 function activeContractOf(value: unknown): ActiveContract | null {

@@ -4,8 +4,19 @@ import { type AuditFacts, type AuditLogOptions, appendAudit } from '#adapters/st
 import type { FailoverStep } from '#domain/failover.ts'
 import { FAILOVER_SENTENCES } from '#domain/failover-reason.ts'
 import type { FailoverRecord } from '#domain/status.ts'
+import type { Closers } from './closers.ts'
+import type { DaemonOptions } from './daemon-options.ts'
 
 type DaemonFacts = Pick<AuditFacts, 'event' | 'command' | 'reason' | 'outcome'> & Partial<AuditFacts>
+
+export function openAudit({ config, clock, env, log }: DaemonOptions, closers: Closers): DecisionAudit {
+  const { stateDir, audit } = config
+  const decisions = new DecisionAudit({ stateDir, clock, retentionDays: audit.retentionDays }, env, (message) =>
+    log('warn', message, { component: 'audit' }),
+  )
+  closers.add({ name: 'audit log', deadlineMs: 2_000, close: () => decisions.settled() })
+  return decisions
+}
 
 export class DecisionAudit {
   readonly #options: AuditLogOptions

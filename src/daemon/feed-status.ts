@@ -25,6 +25,8 @@ export interface StatusParts {
   sessions: Readonly<Record<Line, LineSession | null>>
   path: TickPath
   table: InstrumentTable
+  /** Slots of contracts that are on the list, but not listed at their exchange today. */
+  resting(): ReadonlySet<number>
   calendar: MarketCalendar
   marketClock: MarketClock
   clock: Clock
@@ -82,7 +84,7 @@ export function feedStatus(parts: StatusParts): FeedStatus {
   const nowMs = clock.monotonicMs()
   const marketMs = marketClock.nowMs()
   const serving = sessions[supervisor.serving]
-  const coverage = coverageOfLines(sessions, parts, parts.coverageThreshold)[supervisor.serving]
+  const coverage = servingCoverage(parts)
   const ready = readiness(parts)
   const { step, automation } = { step: supervisor.lastStep, automation: supervisor.state.automation }
   return {
@@ -143,6 +145,17 @@ export function feedStatus(parts: StatusParts): FeedStatus {
     config_fingerprint: identity.configFingerprint,
     warnings: parts.warnings(),
   }
+}
+
+export function servingCoverage({
+  sessions,
+  table,
+  path,
+  supervisor,
+  coverageThreshold,
+}: StatusParts): LineCoverage | null {
+  const { tradingDay, serving } = supervisor
+  return coverageOfLines(sessions, { table, path, tradingDay }, coverageThreshold)[serving]
 }
 
 /** READY is coverage: what is missing otherwise. Refused contracts are listed, not waited for. */

@@ -13,10 +13,10 @@ import type { Pulse } from '#domain/liveness.ts'
 import type { SessionState, WindowSpan } from '#domain/session-calendar.ts'
 import type { FeedState, FeedStatus, LineState } from '#domain/status.ts'
 import { expectedThroughput } from './expected-throughput.ts'
-import { linesOf, type StatusParts } from './feed-status.ts'
+import type { FaultCounts } from './fault-counts.ts'
+import { linesOf, type StatusParts, servingCoverage } from './feed-status.ts'
 import type { FeedSupervisor } from './feed-supervisor.ts'
 import type { HostFacts } from './host-facts.ts'
-import { coverageOfLines } from './line-coverage.ts'
 import { coverageOf } from './line-evidence.ts'
 import type { LineSession } from './line-session.ts'
 import type { FeedBus } from './open-bus.ts'
@@ -61,9 +61,6 @@ const SWITCH_REASONS: readonly FailoverReason[] = [
 ]
 const COUNT_EVERY_MS = 1_000
 
-/** Warnings and errors logged, by component. */
-export type FaultCounts = ReadonlyMap<string, { component: string; severity: string; count: number }>
-
 export interface MetricParts extends StatusParts {
   faults: FaultCounts
   hostFacts: HostFacts
@@ -72,9 +69,9 @@ export interface MetricParts extends StatusParts {
 
 /** What is asked at each scrape. */
 export function metricSampler(parts: MetricParts): () => ReadonlyMap<DaemonMetric, readonly Sample[]> {
-  const { clock, marketClock, supervisor } = parts
+  const { clock, marketClock } = parts
   const counts = onceIn(COUNT_EVERY_MS, clock, () => ({
-    coverage: coverageOfLines(parts.sessions, parts, parts.coverageThreshold)[supervisor.serving],
+    coverage: servingCoverage(parts),
     expectedPerSecond: expectedThroughput(parts, marketClock.nowMs()),
   }))
   return () => metricSamples(parts, counts())

@@ -15,7 +15,6 @@ import type { Config } from '#config/config.ts'
 import type { Environment } from '#config/parse-config.ts'
 import type { JournalNumbering } from '#domain/bus-cursor.ts'
 import { Failure } from '#domain/failure.ts'
-import type { IntervalHistogram, RecentHistogram } from '#domain/interval-histogram.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
 import {
   BUSY_ANSWER,
@@ -24,8 +23,11 @@ import {
   type RequestServer,
   serveRequests,
 } from './answer-requests.ts'
+import type { Closers } from './closers.ts'
+import type { DaemonOptions } from './daemon-options.ts'
 import type { FeedChange } from './feed-supervisor.ts'
 import { LatestTicks } from './latest-ticks.ts'
+import { journalDirectory, type Latency, type TickJournal } from './open-tick-journal.ts'
 import { Publisher } from './publish-ticks.ts'
 
 export interface BusParts {
@@ -37,11 +39,42 @@ export interface BusParts {
   journalDirectory: string
   writer: JournalWriter
   numbering: JournalNumbering
-  latency: { recent: RecentHistogram; total: IntervalHistogram }
+  latency: Latency
   log(level: 'info' | 'warn' | 'error', message: string, details?: Record<string, unknown>): void
 }
 
 const CONSUMERS_EVERY_MS = 5_000
+
+/**
+ * Null where none is configured. Closed after the lines, so that it has everything, and before the journal that it reads: open it after
+ * the journal and before them.
+ */
+export async function openBus(
+  { config, env, clock, host, log, cut }: DaemonOptions,
+  closers: Closers,
+  { journal, latency }: { journal: TickJournal; latency: Latency },
+): Promise<FeedBus | null> {
+  if (config.bus === null) return null
+  const { writer, recovery } = journal
+  const bus = await FeedBus.open({
+    bus: config.bus,
+    stateDir: config.stateDir,
+    env,
+    clock,
+    host,
+    journalDirectory: journalDirectory(config),
+    writer,
+    numbering: { last: recovery.lastSequence, next: recovery.nextSequence },
+    latency,
+    log: (level, message, details) => log(level, message, { ...details, component: 'bus' }),
+  })
+  closers.add({
+    name: 'bus',
+    deadlineMs: config.timeouts.stopMs + 1_000,
+    close: () => bus.close(config.timeouts.stopMs, cut),
+  })
+  return bus
+}
 
 export class FeedBus {
   readonly publisher: Publisher

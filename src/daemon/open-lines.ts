@@ -2,17 +2,16 @@
 import { BridgeProcess } from '#adapters/feeds/bridge-process.ts'
 import type { FeedAdapter } from '#adapters/feeds/feed-adapter.ts'
 import type { Clock } from '#clock.ts'
-import type { Config, LineConfig } from '#config/config.ts'
+import type { Config } from '#config/config.ts'
 import type { Arbiter } from '#domain/arbitration.ts'
-import { LINES, type Line, type LineIndex } from '#domain/line.ts'
+import type { Line, LineIndex } from '#domain/line.ts'
 import type { TickViews } from '#domain/tick.ts'
-import { type InstrumentSlots, wantedBy } from './instrument-slots.ts'
+import type { ContractList, LineSessions } from './contract-list.ts'
+import type { InstrumentSlots } from './instrument-slots.ts'
 import { LineSession } from './line-session.ts'
 import type { LoginPermits } from './login-permits.ts'
 import { createSubscriptionPacer } from './subscription-pacer.ts'
 import type { TickPath } from './tick-path.ts'
-
-export type LineSessions = Readonly<Record<Line, LineSession | null>>
 
 export interface LineParts {
   config: Config
@@ -23,6 +22,7 @@ export interface LineParts {
   arbiter: Arbiter
   path: TickPath
   slots: InstrumentSlots
+  list: ContractList
   permits: LoginPermits
   /** Where ticks go: the tick path, or a replay that puts both lines in order first. */
   tick(line: LineIndex, slot: number, views: TickViews, at: number): void
@@ -44,11 +44,9 @@ export function openLines(parts: LineParts): LineSessions {
 
 function openLine(line: Line, parts: LineParts): LineSession | null {
   const { config, clock, arbiter, path, slots, permits } = parts
-  const lineConfig = config.feed[line]
   const given = parts.adapters[line]
-  if (lineConfig === null || given === null) return null
+  if (config.feed[line] === null || given === null) return null
   const adapter: FeedAdapter = parts.listsByFile ? { ...given, listing: 'file' } : given
-  const wanted = wantedBy(lineConfig, config)
   const session: LineSession = new LineSession(line, adapter, 'off', {
     clock,
     openBridge: (command, sink) => new BridgeProcess(command, sink, clock),
@@ -70,7 +68,7 @@ function openLine(line: Line, parts: LineParts): LineSession | null {
       parts.latched(line, message)
     },
     slotOf: (symbol, exchange) => slots.slotOf(symbol, exchange),
-    listed: (symbol, exchange) => list(session, { symbol, exchange }, parts, wanted),
+    listed: (symbol, exchange) => parts.list.add(session, { symbol, exchange }),
     slotName: (slot) => slots.table.name(slot),
     expectSnapshot: (slot) => arbiter.expectSnapshot(session.index, slot),
     reading: (nowMs) => {
@@ -83,43 +81,4 @@ function openLine(line: Line, parts: LineParts): LineSession | null {
     log: (level, message, details) => parts.log(level, message, { ...details, component: line }),
   })
   return session
-}
-
-/**
- * Makes a contract list that came by file the list of every line, as far as its filters let it: at the start, and again when the file has
- * changed. Returns how many contracts came and went on the primary line.
- */
-export function listContracts(
-  contracts: readonly { symbol: string; exchange: string }[],
-  sessions: LineSessions,
-  parts: LineParts,
-): { added: number; removed: number } {
-  const changes = LINES.map((line) => {
-    const session = sessions[line]
-    const lineConfig: LineConfig | null = parts.config.feed[line]
-    if (session === null || lineConfig === null) return { added: 0, removed: 0 }
-    const wanted = wantedBy(lineConfig, parts.config)
-    const before = session.book.expected
-    const named = new Set(contracts.map(({ symbol, exchange }) => parts.slots.slotOf(symbol, exchange)))
-    const removed = session.book.listed().filter((slot) => !named.has(slot))
-    for (const slot of removed) parts.path.listedOn[slot] = (parts.path.listedOn[slot] ?? 0) & ~(1 << session.index)
-    session.listChanged(removed)
-    for (const contract of contracts) list(session, contract, parts, wanted)
-    session.listChanged([])
-    return { added: session.book.expected - before + removed.length, removed: removed.length }
-  })
-  return changes[0] ?? { added: 0, removed: 0 }
-}
-
-function list(
-  session: LineSession,
-  { symbol, exchange }: { symbol: string; exchange: string },
-  { config, slots, path }: LineParts,
-  wanted: (symbol: string, exchange: string) => boolean,
-): void {
-  const slot = slots.slotOf(symbol, exchange)
-  if (slot === null || !wanted(symbol, slots.table.name(slot).exchange)) return
-  if (config.catalogue.limit !== null && session.book.expected >= config.catalogue.limit) return
-  session.book.list(slot)
-  path.listedOn[slot] = (path.listedOn[slot] ?? 0) | (1 << session.index)
 }

@@ -14,6 +14,8 @@ export const CONTRACT_MARK = {
   refused: 4,
   /** A live tick of it came on this line in this trading day. */
   ticked: 8,
+  /** Its last trading day: it may leave the front at any time, so it is expected only for as long as it is subscribed. */
+  lastDay: 16,
 } as const
 
 export interface CoveragePolicy {
@@ -109,6 +111,7 @@ function lineCoverage(
       if (subscribed) unexpected.add(slot)
       continue
     }
+    if (!subscribed && (mark & CONTRACT_MARK.lastDay) !== 0) continue
     tallies[input.productOf[slot] ?? 0]?.add(mark)
     if (!subscribed) ((mark & CONTRACT_MARK.refused) !== 0 ? refused : missing).add(slot)
     if (otherMarks !== null && ((otherMarks[slot] ?? 0) & CONTRACT_MARK.expected) === 0) onlyHere.add(slot)

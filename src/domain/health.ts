@@ -4,9 +4,14 @@
  *
  * In continuous trading everything is judged. In an auction or a break no tick is owed; in a break fronts restart as well, so missing
  * subscriptions only warn. When closed, the verdict is about daemon, journal and whether the lines may log in at all.
+ *
+ * A whole market has 25,000 contracts and the daemon judges them between two ticks, so each contract is looked at once and only those
+ * that something is to be said of are remembered.
  */
 import { unreachable } from './assert.ts'
+import type { ContractFacts } from './contract-facts.ts'
 import { LINES, type Line, otherLine } from './line.ts'
+import { isListedOn } from './listing-period.ts'
 import { FAULT_OF_REASON, PULSE_SENTENCES, type PulseReason } from './liveness.ts'
 import type { SessionState } from './session-calendar.ts'
 import type { FeedState, LineState } from './status.ts'
@@ -33,39 +38,6 @@ export const DEFAULT_HEALTH_THRESHOLDS: HealthThresholds = {
   missedTicksMin: 3,
 }
 
-export interface CatalogueEntry {
-  symbol: string
-  exchange: string
-  /** yyyymmdd, null while unknown. */
-  openDay: number | null
-  expiryDay: number | null
-}
-
-/** What one line knows of one contract. */
-export interface ContractOnLine {
-  /** The line's own list has it. */
-  listed: boolean
-  subscribed: boolean
-  refused: boolean
-  /** Age of the last live tick; null when none came in this trading day. Off-session ticks are no sign of life. */
-  lastTickAgeMs: number | null
-  /** News of the contract that the other line brought since; null when nobody counted. */
-  missedTicks: number | null
-}
-
-export interface ContractEvidence {
-  symbol: string
-  exchange: string
-  /** Null for a line that is not configured. */
-  lines: Readonly<Record<Line, ContractOnLine | null>>
-  /** Of its product. */
-  sessionState: SessionState
-  inStateForMs: number
-  expectedGapMs: number | null
-  /** `age`: an offline file tells no more than how old the last tick is, so age alone has to do; `none`: a bare name. */
-  tickEvidence: 'full' | 'age' | 'none'
-}
-
 export interface LineFacts {
   state: LineState
   pulseReason: PulseReason
@@ -86,8 +58,8 @@ export interface DaemonFacts {
 export interface HealthInput {
   sessionState: SessionState
   tradingDay: number
-  catalogue: readonly CatalogueEntry[]
-  contracts: readonly ContractEvidence[]
+  /** Read one after the other and not kept, so that the same object may come again and again with other facts. */
+  contracts: Iterable<ContractFacts>
   /** `offline`: catalogue and active file were given, so no daemon is asked for. `absent`: none answered. */
   daemon: DaemonFacts | 'offline' | 'absent'
   /** Evidence that was asked for and could not be had, one sentence each. */
@@ -147,31 +119,30 @@ interface Findings {
 export function judgeHealth(input: HealthInput): HealthVerdict {
   const serving = typeof input.daemon === 'string' ? 'primary' : input.daemon.serving
   const contracts = sortContracts(input, serving)
-  const stalled = input.sessionState === 'open' ? stalledContracts(input, contracts.expected, serving) : []
   const findings: Findings = { warnings: [], errors: [], unknowns: [...input.failures] }
   judgeDaemon(input, findings)
   judgeCoverage(input, contracts, findings)
-  judgeStalls(stalled, findings)
+  judgeStalls(contracts.stalled, findings)
 
   const verdict = verdictOf(findings)
   const { expected, missing, refused, ticked } = contracts
-  const subscribedTotal = expected.length - missing.length - refused.length
+  const subscribedTotal = expected - missing.length - refused.length
   return {
     session_state: input.sessionState,
     serving_line: typeof input.daemon === 'string' ? null : serving,
     verdict,
     exit_code: EXIT_CODE_OF_VERDICT[verdict],
-    coverage_ratio: expected.length === 0 ? null : subscribedTotal / expected.length,
-    tick_coverage_ratio: expected.length === 0 ? null : ticked / expected.length,
-    expected_total: expected.length,
+    coverage_ratio: expected === 0 ? null : subscribedTotal / expected,
+    tick_coverage_ratio: expected === 0 ? null : ticked / expected,
+    expected_total: expected,
     subscribed_total: subscribedTotal,
     ticked_total: ticked,
-    missing_contracts: missing.map(nameOf),
-    refused_contracts: refused.map(nameOf),
-    stalled_contracts: stalled,
+    missing_contracts: missing,
+    refused_contracts: refused,
+    stalled_contracts: contracts.stalled,
     single_line_contracts: contracts.singleLine,
     unexpected_contracts: contracts.unexpected,
-    ignored_contracts: contracts.ignored.map(nameOf),
+    ignored_contracts: contracts.ignored,
     warnings: findings.warnings,
     errors: [...findings.errors, ...findings.unknowns],
   }
@@ -184,75 +155,76 @@ function verdictOf({ warnings, errors, unknowns }: Findings): Verdict {
   return warnings.length > 0 ? 'WARNING' : 'OK'
 }
 
-interface Expected extends CatalogueEntry {
-  evidence: ContractEvidence | null
-}
-
+/** Numbers, and the names of those that the report tells. */
 interface SortedContracts {
-  /** On the serving line's list, or on nobody's; not expired. */
-  expected: Expected[]
-  missing: Expected[]
-  /** Missing, but listed only today. */
-  missingNewcomers: Expected[]
-  refused: Expected[]
+  /** On the serving line's list, or on nobody's; listed at the exchange today. */
+  expected: number
   ticked: number
-  ignored: CatalogueEntry[]
+  missing: string[]
+  /** How many of the missing ones are listed only since today. */
+  missingNewcomers: number
+  refused: string[]
+  ignored: string[]
   unexpected: string[]
   singleLine: string[]
+  stalled: StalledContract[]
 }
 
 function sortContracts(input: HealthInput, serving: Line): SortedContracts {
-  const evidenceByName = new Map(input.contracts.map((evidence) => [nameOf(evidence), evidence]))
-  const inCatalogue = new Set(input.catalogue.map(nameOf))
   const sorted: SortedContracts = {
-    expected: [],
-    missing: [],
-    missingNewcomers: [],
-    refused: [],
+    expected: 0,
     ticked: 0,
+    missing: [],
+    missingNewcomers: 0,
+    refused: [],
     ignored: [],
-    unexpected: input.contracts.filter((each) => isCarried(each) && !inCatalogue.has(nameOf(each))).map(nameOf),
-    singleLine: input.contracts.filter(isOnOneListOfTwo).map(nameOf),
+    unexpected: [],
+    singleLine: [],
+    stalled: [],
   }
-  for (const entry of new Map(input.catalogue.map((each) => [nameOf(each), each])).values()) {
-    const evidence = evidenceByName.get(nameOf(entry)) ?? null
-    const here = evidence?.lines[serving] ?? null
-    const subscribed = here?.subscribed === true
-    if (isGone(entry, input.tradingDay, subscribed)) {
-      sorted.ignored.push(entry)
-      continue
-    }
-    if (evidence !== null && here?.listed !== true && isListedAnywhere(evidence)) continue
-    const expected: Expected = { ...entry, evidence }
-    sorted.expected.push(expected)
-    if (here !== null && here.lastTickAgeMs !== null) sorted.ticked++
-    if (subscribed) continue
-    if (here?.refused === true) sorted.refused.push(expected)
-    else sorted.missing.push(expected)
-    if (here?.refused !== true && entry.openDay === input.tradingDay) sorted.missingNewcomers.push(expected)
-  }
+  for (const contract of input.contracts) sortContract(contract, sorted, input, serving)
   return sorted
 }
 
-/** On its last day a contract may leave the front at any time, so it is expected for as long as it is subscribed. */
-function isGone({ expiryDay }: CatalogueEntry, tradingDay: number, subscribed: boolean): boolean {
-  if (expiryDay === null) return false
-  return expiryDay < tradingDay || (expiryDay === tradingDay && !subscribed)
+function sortContract(contract: ContractFacts, sorted: SortedContracts, input: HealthInput, serving: Line): void {
+  const { listing, lines } = contract
+  if (isOnOneListOfTwo(contract)) sorted.singleLine.push(nameOf(contract))
+  if (listing === null) {
+    if (isCarried(contract)) sorted.unexpected.push(nameOf(contract))
+    return
+  }
+  const here = lines[serving]
+  const isSubscribed = here?.subscribed === true
+  const isLastDay = listing.expiryDay === input.tradingDay
+  // On its last day a contract may leave the front at any time, so it is expected for as long as it is subscribed.
+  if (!isListedOn(listing, input.tradingDay) || (isLastDay && !isSubscribed)) {
+    sorted.ignored.push(nameOf(contract))
+    return
+  }
+  if (here?.listed !== true && isListedAnywhere(contract)) return
+  sorted.expected++
+  if (here !== null && here.lastTickAgeMs !== null) sorted.ticked++
+  if (!isSubscribed && here?.refused === true) sorted.refused.push(nameOf(contract))
+  else if (!isSubscribed) {
+    sorted.missing.push(nameOf(contract))
+    if (listing.openDay === input.tradingDay) sorted.missingNewcomers++
+  }
+  if (input.sessionState === 'open' && !isLastDay) findStalls(contract, sorted.stalled, input.thresholds, serving)
 }
 
-function isCarried({ lines }: ContractEvidence): boolean {
-  return LINES.some((line) => lines[line]?.subscribed === true)
+function isCarried({ lines }: ContractFacts): boolean {
+  return lines.primary?.subscribed === true || lines.backup?.subscribed === true
 }
 
-function isListedAnywhere({ lines }: ContractEvidence): boolean {
-  return LINES.some((line) => lines[line]?.listed === true)
+function isListedAnywhere({ lines }: ContractFacts): boolean {
+  return lines.primary?.listed === true || lines.backup?.listed === true
 }
 
-function isOnOneListOfTwo({ lines: { primary, backup } }: ContractEvidence): boolean {
+function isOnOneListOfTwo({ lines: { primary, backup } }: ContractFacts): boolean {
   return primary !== null && backup !== null && primary.listed !== backup.listed
 }
 
-function nameOf({ symbol, exchange }: { symbol: string; exchange: string }): string {
+function nameOf({ symbol, exchange }: ContractFacts): string {
   return `${symbol}.${exchange}`
 }
 
@@ -325,24 +297,24 @@ function judgeCoverage(
   findings: Findings,
 ): void {
   const { expected, missing, missingNewcomers, refused } = contracts
-  if (expected.length === 0) {
+  if (expected === 0) {
     findings.unknowns.push('The catalogue holds no contract that should be subscribed now.')
     return
   }
   if (sessionState === 'closed' || sessionState === 'holiday') return
   // A contract listed today may reach a front late; it warns, but is no reason to wake anybody.
-  const judged = expected.length - missingNewcomers.length
-  const lacking = missing.length - missingNewcomers.length + refused.length
+  const judged = expected - missingNewcomers
+  const lacking = missing.length - missingNewcomers + refused.length
   if (judged > 0 && (judged - lacking) / judged < thresholds.coverageThreshold) {
     const sentence = `${lacking} of ${judged} contracts are not subscribed; the threshold is ${thresholds.coverageThreshold}.`
     // In a break the front may just be restarting.
     if (sessionState === 'break') findings.warnings.push(sentence)
     else findings.errors.push(sentence)
-  } else if (missing.length > missingNewcomers.length) {
-    findings.warnings.push(`${missing.length - missingNewcomers.length} contracts are not subscribed.`)
+  } else if (missing.length > missingNewcomers) {
+    findings.warnings.push(`${missing.length - missingNewcomers} contracts are not subscribed.`)
   }
-  if (missingNewcomers.length > 0) {
-    findings.warnings.push(`${missingNewcomers.length} contracts listed today are not subscribed yet.`)
+  if (missingNewcomers > 0) {
+    findings.warnings.push(`${missingNewcomers} contracts listed today are not subscribed yet.`)
   }
 }
 
@@ -352,35 +324,37 @@ function judgeStalls(stalled: readonly StalledContract[], findings: Findings): v
   if (stalled.length > critical) findings.warnings.push(`${stalled.length - critical} contracts are stalled.`)
 }
 
-function stalledContracts(input: HealthInput, expected: readonly Expected[], serving: Line): StalledContract[] {
-  return expected.flatMap((contract) => {
-    const { evidence, expiryDay } = contract
-    if (evidence === null || evidence.sessionState !== 'open' || expiryDay === input.tradingDay) return []
-    return LINES.flatMap((line) => {
-      const stall = judgeStall(evidence, line, input.thresholds)
-      if (stall === null) return []
-      const { symbol, exchange } = contract
-      // What only the standing-by line misses reaches consumers all the same.
-      return [{ symbol, exchange, line, ...stall, severity: line === serving ? stall.severity : 'warning' }]
-    })
-  })
+function findStalls(
+  contract: ContractFacts,
+  found: StalledContract[],
+  thresholds: HealthThresholds,
+  serving: Line,
+): void {
+  if (contract.sessionState !== 'open') return
+  for (const line of LINES) {
+    const stall = judgeStall(contract, line, thresholds)
+    if (stall === null) continue
+    const { symbol, exchange } = contract
+    // What only the standing-by line misses reaches consumers all the same.
+    found.push({ symbol, exchange, line, ...stall, severity: line === serving ? stall.severity : 'warning' })
+  }
 }
 
 type Stall = Pick<StalledContract, 'lag_seconds' | 'severity' | 'evidence'>
 
-function judgeStall(contract: ContractEvidence, line: Line, thresholds: HealthThresholds): Stall | null {
+function judgeStall(contract: ContractFacts, line: Line, thresholds: HealthThresholds): Stall | null {
   const here = contract.lines[line]
   if (here === null || !here.subscribed || contract.tickEvidence === 'none') return null
   const lagMs = here.lastTickAgeMs
   // Nothing is owed from before the product opened.
   const owedMs = Math.min(lagMs ?? Number.POSITIVE_INFINITY, contract.inStateForMs)
+  if (owedMs < thresholds.lagWarningMs) return null
   const stall = (evidence: StallEvidence, isCritical: boolean): Stall => ({
     lag_seconds: lagMs === null ? null : lagMs / 1000,
     severity: isCritical ? 'critical' : 'warning',
     evidence,
   })
   const isBeyondCritical = owedMs >= thresholds.lagCriticalMs
-  if (owedMs < thresholds.lagWarningMs) return null
   if (contract.tickEvidence === 'age') return lagMs === null ? null : stall('last-tick-age', isBeyondCritical)
 
   const gapMs = contract.expectedGapMs ?? Number.POSITIVE_INFINITY

@@ -3,6 +3,7 @@
  * Slots are never reused within a process life: a contract that expired keeps its slot, so late frames can't hit a stranger.
  */
 import { assert } from './assert.ts'
+import type { ListingPeriod } from './listing-period.ts'
 
 /** 18,000 contracts are listed today; the rest is room for listings within the process life and for the largest simulation. */
 export const INSTRUMENTS_MAX = 40_000
@@ -17,6 +18,9 @@ export class InstrumentTable {
   readonly names: InstrumentName[] = []
   /** Index of the product for LiveSessions, by slot. */
   readonly productIndex = new Uint16Array(INSTRUMENTS_MAX)
+  /** First and last trading day by slot, yyyymmdd; 0 while unknown. */
+  readonly openDay = new Int32Array(INSTRUMENTS_MAX)
+  readonly expiryDay = new Int32Array(INSTRUMENTS_MAX)
   readonly #slots = new Map<string, number>()
 
   get count(): number {
@@ -32,6 +36,11 @@ export class InstrumentTable {
     const name = this.names[slot]
     assert(name !== undefined, `slot ${slot} was handed out`)
     return name
+  }
+
+  setListing(slot: number, { openDay, expiryDay }: ListingPeriod): void {
+    this.openDay[slot] = openDay ?? 0
+    this.expiryDay[slot] = expiryDay ?? 0
   }
 
   /** Slot of the instrument, new or known. */

@@ -16,8 +16,9 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
-const RB = { symbol: 'rb2605', exchange: 'SHFE' }
-const SPREAD = { symbol: 'SP a2605&a2609', exchange: 'DCE' }
+const UNDATED = { openDay: null, expiryDay: null }
+const RB = { symbol: 'rb2605', exchange: 'SHFE', ...UNDATED }
+const SPREAD = { symbol: 'SP a2605&a2609', exchange: 'DCE', ...UNDATED }
 
 describe('a catalogue', () => {
   test.each([
@@ -30,6 +31,16 @@ describe('a catalogue', () => {
     ],
   ])('from %s', (_, text) => {
     expect(parseCatalogue(text, 'the file')).toEqual({ contracts: [RB, SPREAD], duplicates: [] })
+  })
+
+  test.each([
+    ['as a refresh writes them', { open_date: '2025-05-16', expiry: '2026-05-15' }, 20250516, 20260515],
+    ['without dashes', { open_date: '20250516', expiry: '20260515' }, 20250516, 20260515],
+    ['that are no days, as days that nobody knows', { open_date: '16 May 2025', expiry: '2026-13-01' }, null, null],
+    ['that are no texts, likewise', { open_date: 20250516, expiry: null }, null, null],
+  ])('with first and last trading days %s', (_, days, openDay, expiryDay) => {
+    const text = JSON.stringify({ symbols: [{ symbol: 'rb2605', exchange: 'SHFE', ...days }] })
+    expect(parseCatalogue(text, 'the file').contracts).toEqual([{ ...RB, openDay, expiryDay }])
   })
 
   test('lists a contract once and reports it when it is there twice', () => {
@@ -108,8 +119,8 @@ describe('an active file', () => {
     expect(parseActiveFile(text, 'the file')).toEqual({
       generatedAtMs: Date.UTC(2026, 2, 2, 13, 0, 5),
       subscriptions: [
-        { ...RB, lastTickMs: null },
-        { ...SPREAD, lastTickMs: Date.UTC(2026, 2, 2, 13, 0, 0, 500) },
+        { symbol: 'rb2605', exchange: 'SHFE', lastTickMs: null },
+        { symbol: 'SP a2605&a2609', exchange: 'DCE', lastTickMs: Date.UTC(2026, 2, 2, 13, 0, 0, 500) },
         { symbol: 'm2605', exchange: 'DCE', lastTickMs: null },
       ],
       duplicates: [],

@@ -33,6 +33,15 @@ describe('coverage', () => {
     expect(primary?.refusedSlots).toEqual({ slots: [1], total: 1 })
   })
 
+  it('does not demand a contract that may have left on its last day, and counts it while it is subscribed', () => {
+    const lastDay = expected | CONTRACT_MARK.lastDay
+    const marks = [expected | subscribed, lastDay, lastDay | refused, lastDay | subscribed | ticked]
+    const { primary } = measureCoverage(market(marks, null), POLICY)
+    expect(primary).toMatchObject({ expected: 2, subscribed: 2, refused: 0, ticked: 1, subscribedRatio: 1 })
+    expect(primary?.missing.total).toBe(0)
+    expect(primary?.refusedSlots.total).toBe(0)
+  })
+
   it('measures each line against its own list, and tells the contracts that only one line has', () => {
     const coverage = measureCoverage(
       market([expected | subscribed, expected | subscribed, 0], [expected | subscribed, 0, expected]),

@@ -1,10 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { GAP_UNKNOWN, nextExpectedGap } from '#domain/expected-gap.ts'
 import {
   type CatalogueEntry,
   type ContractEvidence,
   type ContractOnLine,
+  joinContracts,
+} from '#domain/contract-facts.ts'
+import { GAP_UNKNOWN, nextExpectedGap } from '#domain/expected-gap.ts'
+import {
   type DaemonFacts,
   DEFAULT_HEALTH_THRESHOLDS,
   EXIT_CODE_OF_VERDICT,
@@ -64,14 +67,16 @@ function entry(symbol: string, change: Partial<CatalogueEntry> = {}): CatalogueE
 }
 
 /** A thousand contracts in order, and the ones given, each in the catalogue. */
-function health(contracts: readonly ContractEvidence[], change: Partial<HealthInput> = {}): HealthVerdict {
+function health(
+  contracts: readonly ContractEvidence[],
+  { catalogue, ...change }: Partial<HealthInput> & { catalogue?: CatalogueEntry[] } = {},
+): HealthVerdict {
   const crowd = Array.from({ length: 1_000 }, (_, i) => contract(`crowd${i}`))
   const all = [...crowd, ...contracts]
   return judgeHealth({
     sessionState: 'open',
     tradingDay: TODAY,
-    catalogue: all.map(({ symbol }) => entry(symbol)),
-    contracts: all,
+    contracts: joinContracts(catalogue ?? all.map(({ symbol }) => entry(symbol)), all),
     daemon: daemon(),
     failures: [],
     thresholds: DEFAULT_HEALTH_THRESHOLDS,
@@ -261,6 +266,24 @@ describe('coverage', () => {
     expect(health([], { catalogue: [...crowd, ...ghosts, ...newcomers] }).verdict).toBe('CRITICAL')
   })
 
+  it.each<[string, Partial<CatalogueEntry>, 'expected' | 'ignored']>([
+    ['listed since yesterday', { openDay: 20260514 }, 'expected'],
+    ['listed today', { openDay: TODAY }, 'expected'],
+    ['listed tomorrow', { openDay: 20260516 }, 'ignored'],
+    ['listed on a day that nobody knows', { openDay: null }, 'expected'],
+    ['expired yesterday', { expiryDay: 20260514 }, 'ignored'],
+    ['that may have left on its last day', { expiryDay: TODAY }, 'ignored'],
+    ['that expires tomorrow', { expiryDay: 20260516 }, 'expected'],
+    ['that expires nobody knows when', { expiryDay: null }, 'expected'],
+  ])('a contract %s and not subscribed is so: %j, %s', (_, days, where) => {
+    const report = health([onPrimary('x', { subscribed: false })], {
+      catalogue: [entry('crowd0'), entry('x', days)],
+    })
+    expect(report.missing_contracts).toEqual(where === 'expected' ? ['x.SHFE'] : [])
+    expect(report.ignored_contracts).toEqual(where === 'ignored' ? ['x.SHFE'] : [])
+    expect(report.coverage_ratio).toBe(where === 'expected' ? 0.5 : 1)
+  })
+
   it('an expired contract is ignored; on its last day it counts while it is subscribed', () => {
     const catalogue = [
       entry('crowd0'),
@@ -408,10 +431,12 @@ describe('whatever the evidence', () => {
   const input: fc.Arbitrary<HealthInput> = fc.record({
     sessionState,
     tradingDay: fc.constant(TODAY),
-    catalogue: fc.array(fc.record({ symbol, exchange: fc.constant('SHFE'), openDay: day, expiryDay: day }), {
-      maxLength: 20,
-    }),
-    contracts: fc.uniqueArray(anyContract, { maxLength: 20, selector: (each) => each.symbol }),
+    contracts: fc
+      .tuple(
+        fc.array(fc.record({ symbol, exchange: fc.constant('SHFE'), openDay: day, expiryDay: day }), { maxLength: 20 }),
+        fc.uniqueArray(anyContract, { maxLength: 20, selector: (each) => each.symbol }),
+      )
+      .map(([catalogue, evidence]) => joinContracts(catalogue, evidence)),
     daemon: fc.oneof(
       fc.constantFrom('offline' as const, 'absent' as const),
       fc

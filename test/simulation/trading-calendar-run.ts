@@ -136,6 +136,7 @@ function reporter(simulation: Simulation, end: CalendarRunEnd): () => void {
     sessions: life.sessions,
     path: life.path,
     table: life.slots.table,
+    resting: () => new Set<number>(),
     calendar,
     marketClock: wallMarketClock(time),
     clock: time,

@@ -5,7 +5,8 @@
 import type { ControlClient } from '#adapters/control/control-client.ts'
 import type { TransmittedHealth } from '#adapters/control/parse-answers.ts'
 import { type ActiveContract, readActiveFile, readCatalogue } from '#config/contract-files.ts'
-import { type ContractEvidence, DEFAULT_HEALTH_THRESHOLDS, type HealthThresholds, judgeHealth } from '#domain/health.ts'
+import { type ContractEvidence, joinContracts } from '#domain/contract-facts.ts'
+import { DEFAULT_HEALTH_THRESHOLDS, type HealthThresholds, judgeHealth } from '#domain/health.ts'
 import { productOfInstrument } from '#domain/instrument.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
 import type { MarketCalendar, SessionState } from '#domain/session-calendar.ts'
@@ -35,8 +36,7 @@ export async function judgeOffline(question: OfflineQuestion): Promise<Transmitt
     // Lists are all there is to judge, so they are judged in closed hours too, as leniently as in a break.
     sessionState: sessionState === 'closed' || sessionState === 'holiday' ? 'break' : sessionState,
     tradingDay: calendar.tradingDayOf(atMs),
-    catalogue: catalogue.contracts.map((contract) => ({ ...contract, openDay: null, expiryDay: null })),
-    contracts: evidenceOf(active.contracts, calendar, atMs, thresholds),
+    contracts: joinContracts(catalogue.contracts, evidenceOf(active.contracts, calendar, atMs, thresholds)),
     daemon: 'offline',
     failures: [],
     thresholds,

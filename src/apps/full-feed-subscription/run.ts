@@ -6,8 +6,9 @@ import { prepareStateDir } from '#adapters/state/state-dir.ts'
 import { createNotifier } from '#adapters/systemd/notifier.ts'
 import { systemClock } from '#clock.ts'
 import { type Config, linesOf } from '#config/config.ts'
-import { readCatalogue } from '#config/contract-files.ts'
-import { type DaemonEnd, type Log, runDaemon } from '#daemon/run-daemon.ts'
+import { type CatalogueContract, readCatalogue } from '#config/contract-files.ts'
+import type { DaemonEnd, Log } from '#daemon/daemon-options.ts'
+import { runDaemon } from '#daemon/run-daemon.ts'
 import { Failure, type Problem, problemOf } from '#domain/failure.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { RunOptions } from '../full-feed-subscription.ts'
@@ -105,7 +106,7 @@ function flagsOf(options: RunOptions) {
   }
 }
 
-async function contractsOf(file: string): Promise<readonly { symbol: string; exchange: string }[]> {
+async function contractsOf(file: string): Promise<readonly CatalogueContract[]> {
   const { contracts } = await readCatalogue(file)
   return contracts
 }

@@ -1,0 +1,27 @@
+/** What an operator's reload does: reads latches and contract list again, and tells the lines what came and went. */
+import { problemOf } from '#domain/failure.ts'
+import type { ContractList, LineSessions } from './contract-list.ts'
+import type { DaemonOptions } from './daemon-options.ts'
+import type { LoginPermits } from './login-permits.ts'
+
+/** A damaged list changes nothing. Never rejects. */
+export async function reload(
+  { clock, log, notifier, readContracts }: DaemonOptions,
+  parts: { permits: LoginPermits; list: ContractList; sessions: LineSessions; tradingDay(): number },
+): Promise<void> {
+  const { permits, list, sessions, tradingDay } = parts
+  notifier.reloading(BigInt(Math.round(clock.monotonicMs() * 1_000)))
+  try {
+    await permits.refresh()
+    if (readContracts === null) {
+      log('info', 'reloaded: latches; the contract list comes from the feed itself')
+    } else {
+      const { added, removed } = list.replace(await readContracts(), sessions, tradingDay())
+      log('info', `reloaded: latches and contract list, ${added} contracts came and ${removed} went`)
+    }
+  } catch (error) {
+    const { message, remedy } = problemOf(error)
+    log('error', `not reloaded: ${message} ${remedy}`)
+  }
+  notifier.ready('reloaded')
+}
