@@ -164,6 +164,7 @@ function credentialsAreNoPlaceholders({ settings }: RuleInput): Finding[] {
     return [...words, ...hosts]
   })
   if (isPlaceholder(settings.NATS_PASSWORD)) findings.push('NATS_PASSWORD')
+  if (isPlaceholder(settings.NATS_TOKEN)) findings.push('NATS_TOKEN')
   if (isPlaceholder(settings.PUSHGATEWAY_PASSWORD)) findings.push('PUSHGATEWAY_PASSWORD')
   return findings.map((name) =>
     problem([name], 'expected the real value, got a placeholder', 'Put in what the broker or administrator gave out.'),
@@ -185,7 +186,17 @@ function replayHasFiles({ settings }: RuleInput): Finding[] {
 function busSettingsFitTogether({ settings }: RuleInput): Finding[] {
   const findings: Finding[] = []
   const given = (
-    ['NATS_USER', 'NATS_PASSWORD', 'NATS_CREDS_FILE', 'NATS_TLS_CA', 'NATS_TLS_CERT', 'NATS_TLS_KEY'] as const
+    [
+      'NATS_USER',
+      'NATS_PASSWORD',
+      'NATS_TOKEN',
+      'NATS_CREDS_FILE',
+      'NATS_TLS_CA',
+      'NATS_TLS_CERT',
+      'NATS_TLS_KEY',
+      'NATS_STREAM_MAX_BYTES',
+      'NATS_DURABLES',
+    ] as const
   ).filter((name) => settings[name] !== null)
   if (settings.NATS_URL === null) {
     return given.map((name) =>
@@ -197,9 +208,15 @@ function busSettingsFitTogether({ settings }: RuleInput): Finding[] {
     const message = 'expected NATS_USER and NATS_PASSWORD together, got [missing]'
     findings.push(problem(['NATS_USER', 'NATS_PASSWORD'], message, 'Set both or neither.', missing))
   }
-  if (settings.NATS_USER !== null && settings.NATS_CREDS_FILE !== null) {
-    const message = 'expected one way to log in, got a user and a credentials file'
-    findings.push(problem(['NATS_CREDS_FILE', 'NATS_USER'], message, 'Remove NATS_CREDS_FILE or NATS_USER.'))
+  const ways = (['NATS_CREDS_FILE', 'NATS_TOKEN', 'NATS_USER'] as const).filter((name) => settings[name] !== null)
+  if (ways.length > 1) {
+    const message = `expected one way to log in, got ${ways.join(' and ')}`
+    findings.push(problem(ways, message, 'Keep one of them.'))
+  }
+  if (settings.NATS_STREAM_MAX_BYTES === null && settings.NATS_STREAM_MAX_AGE_HOURS === 0) {
+    const message = 'expected a limit in bytes or age, got none: the stream grows until the disk of the server is full'
+    const remedy = 'Set NATS_STREAM_MAX_BYTES to what that disk bears, or NATS_STREAM_MAX_AGE_HOURS.'
+    findings.push(warning(['NATS_STREAM_MAX_BYTES', 'NATS_STREAM_MAX_AGE_HOURS'], message, remedy))
   }
   if ((settings.NATS_TLS_CERT === null) !== (settings.NATS_TLS_KEY === null)) {
     const missing = settings.NATS_TLS_CERT === null ? 'NATS_TLS_CERT' : 'NATS_TLS_KEY'

@@ -39,6 +39,8 @@ export interface Surroundings {
   /** systemd's CREDENTIALS_DIRECTORY, null where not started by it. */
   readonly credentialsDirectory: string | null
   readonly envFile: string | null
+  /** Variables that settings refer to as `env:NAME`. */
+  readonly referredVariables: readonly string[]
 }
 
 export function adapterOf(settings: Pick<Settings, 'FEED_ADAPTER' | 'FEED_PROFILE'>): Adapter {
@@ -57,6 +59,8 @@ export function configOf(settings: Settings, around: Surroundings) {
   return {
     profile,
     envFile: pathOrNull(around.envFile),
+    /** What the daemon must be handed of its starter's environment beside the settings. */
+    referredVariables: around.referredVariables,
     stateDir,
     window: settings.FEED_WINDOW,
     supervisor: settings.FEED_SUPERVISOR,
@@ -274,10 +278,12 @@ interface Anchors {
 
 function busOf(settings: Settings, { pathOrNull, secret }: Anchors) {
   if (settings.NATS_URL === null) return null
+  const password = settings.NATS_PASSWORD ?? settings.NATS_TOKEN
   return {
     servers: settings.NATS_URL,
     user: settings.NATS_USER,
-    password: settings.NATS_PASSWORD === null ? null : secret(settings.NATS_PASSWORD),
+    /** Without a user a token. */
+    password: password === null ? null : secret(password),
     credsFile: pathOrNull(settings.NATS_CREDS_FILE),
     tls: {
       caFile: pathOrNull(settings.NATS_TLS_CA),
@@ -286,6 +292,16 @@ function busOf(settings: Settings, { pathOrNull, secret }: Anchors) {
     },
     stream: settings.NATS_STREAM,
     subjectPrefix: settings.NATS_SUBJECT_PREFIX,
+    limits: {
+      replicas: settings.NATS_STREAM_REPLICAS,
+      storage: settings.NATS_STREAM_STORAGE,
+      maxAgeMs: settings.NATS_STREAM_MAX_AGE_HOURS * 3_600_000,
+      /** Null: no limit but the server's. */
+      maxBytes: settings.NATS_STREAM_MAX_BYTES,
+    },
+    /** Made when missing; where any are named, their backlogs are the ones that count. */
+    durables: settings.NATS_DURABLES ?? [],
+    consumerBacklogMax: settings.NATS_CONSUMER_BACKLOG_MAX,
   }
 }
 

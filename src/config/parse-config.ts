@@ -89,7 +89,7 @@ export function parseConfig(inputs: ConfigInputs): ParsedConfig {
     ...unknownNames(inputs.envFile?.values.keys() ?? [], 'env-file'),
     ...unknownNames(namesSet(inputs.env), 'environment'),
   ]
-  const config = configOf(settings, surroundings(inputs))
+  const config = configOf(settings, surroundings(inputs, allReferences(given)))
   if (problems.length === 0) return { ok: true, config, warnings }
   const disputed = findings.filter(isProblem).flatMap(({ about }) => about)
   const draft = blind ? null : { config, doubtful: new Set([...malformed.keys(), ...disputed]) }
@@ -101,7 +101,7 @@ export function referencesIn(inputs: ConfigInputs): { references: Reference[]; s
   const texts = layeredTexts(inputs)
   const references = allReferences(texts).filter(({ name }) => mayBeReference(name))
   for (const { name } of references) texts.delete(name)
-  return { references, stores: configOf(readSettings(texts).settings, surroundings(inputs)).secretStores }
+  return { references, stores: configOf(readSettings(texts).settings, surroundings(inputs, [])).secretStores }
 }
 
 function allReferences(texts: ReadonlyMap<SettingName, Text>): Reference[] {
@@ -218,12 +218,13 @@ function namesSet(env: Environment): string[] {
   return Object.keys(env).filter((name) => env[name] !== undefined && env[name] !== '')
 }
 
-function surroundings(inputs: ConfigInputs): Surroundings {
+function surroundings(inputs: ConfigInputs, references: readonly Reference[]): Surroundings {
   return {
     cwd: inputs.cwd,
     packageDir: inputs.packageDir,
     credentialsDirectory: inputs.env['CREDENTIALS_DIRECTORY'] || null,
     envFile: inputs.envFile?.path ?? null,
+    referredVariables: references.flatMap(({ ref }) => (ref.source === 'env' ? [ref.name] : [])),
   }
 }
 

@@ -16,6 +16,7 @@ import {
   orNull,
   plainText,
   secret,
+  streamNames,
   url,
   urls,
   whole,
@@ -26,7 +27,7 @@ export type Profile = (typeof PROFILES)[number]
 
 const ID = 'an id of up to 64 printable characters without spaces'
 const ID_PATTERN = /^[\x21-\x7e]{1,64}$/
-const NATS_SCHEMES = ['nats', 'tls', 'ws', 'wss']
+const NATS_SCHEMES = ['nats', 'tls']
 const DAY_SECONDS = 86_400
 const MOUNT_PATTERN = /^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/
 
@@ -134,6 +135,7 @@ export const settingsSchema = z.object({
   NATS_URL: orNull(urls('nats:// or tls:// URLs without a password in them, comma-separated', NATS_SCHEMES)),
   NATS_USER: orNull(plainText(ID, ID_PATTERN)),
   NATS_PASSWORD: orNull(secret()),
+  NATS_TOKEN: orNull(secret()),
   NATS_CREDS_FILE: orNull(filePath()),
   NATS_TLS_CA: orNull(filePath()),
   NATS_TLS_CERT: orNull(filePath()),
@@ -142,9 +144,16 @@ export const settingsSchema = z.object({
     'MARKET_TICKS',
   ),
   NATS_SUBJECT_PREFIX: plainText(
-    'a subject of letters, digits, - and _, parted by dots, without wildcards',
-    /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/,
+    'a subject of up to 128 letters, digits, - and _, parted by dots, without wildcards',
+    /^(?=.{1,128}$)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/,
   ).prefault('market'),
+  NATS_STREAM_REPLICAS: whole({ min: 1, max: 5 }).prefault('1'),
+  NATS_STREAM_STORAGE: oneOf('file', 'memory').prefault('file'),
+  // 0: no limit.
+  NATS_STREAM_MAX_AGE_HOURS: decimal({ min: 0, max: 87_600 }).prefault('48'),
+  NATS_STREAM_MAX_BYTES: orNull(bytes({ min: '1MiB', max: '100TiB' })),
+  NATS_DURABLES: orNull(streamNames('names of durable consumers, comma-separated, at most 100')),
+  NATS_CONSUMER_BACKLOG_MAX: whole({ min: 0, max: 1_000_000_000 }).prefault('100000'),
 
   SECRET_TIMEOUT_SECONDS: decimal({ min: 0.1, max: 60 }).prefault('3'),
   SECRET_CHECK_SECONDS: decimal({ min: 1, max: DAY_SECONDS }).prefault('60'),
@@ -192,6 +201,7 @@ export const SECRET_SETTINGS: ReadonlySet<string> = new Set<SettingName>([
   'CTP_BACKUP_PASSWORD',
   'CTP_BACKUP_AUTH_CODE',
   'NATS_PASSWORD',
+  'NATS_TOKEN',
   'PUSHGATEWAY_PASSWORD',
   'VAULT_TOKEN',
   'VAULT_SECRET_ID',

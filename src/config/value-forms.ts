@@ -100,6 +100,14 @@ export function globs() {
   })
 }
 
+/** Comma-separated names as NATS takes them for streams and consumers, each once. */
+export function streamNames(expected: string) {
+  return form(expected, (text) => {
+    const names = new Set(text.split(',').map((name) => name.trim()))
+    return names.size <= 100 && [...names].every((name) => /^[A-Za-z0-9_-]{1,128}$/.test(name)) ? [...names] : null
+  })
+}
+
 export function fronts() {
   return form(FRONTS_EXPECTED, parseFronts)
 }

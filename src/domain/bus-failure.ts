@@ -74,8 +74,9 @@ const REMEDY: Record<BusFailureKind, string> = {
     'Find out who deleted the stream; a new one is made, and history is published again only on your order.',
   'bus-out-of-step': 'Nothing to do: the publisher reads where the stream stands and goes on from there.',
   'bus-credentials-rejected':
-    'Correct NATS_USER, NATS_PASSWORD or NATS_CREDS_FILE; a changed secret file is read at the next try.',
-  'bus-secret-unavailable': 'Make the file or variable that NATS_PASSWORD or NATS_CREDS_FILE names readable.',
+    'Correct NATS_USER and NATS_PASSWORD, NATS_TOKEN or NATS_CREDS_FILE; a changed secret file is read at the next try.',
+  'bus-secret-unavailable':
+    'Make the file or variable that NATS_PASSWORD, NATS_TOKEN or NATS_CREDS_FILE names readable.',
   'bus-tls-rejected': 'Compare NATS_TLS_CA, NATS_TLS_CERT and NATS_TLS_KEY with the certificate of the server.',
   'bus-permission-denied': 'Grant the user the subjects and the JetStream API calls that docs/jetstream.md lists.',
   'bus-without-jetstream': 'Start the NATS server with JetStream (-js) and enable it for the account.',

@@ -77,7 +77,7 @@ describe.skipIf(lacksNats)('a cluster of three', () => {
   test('whose leader is killed under load loses nothing and doubles nothing', async () => {
     const options = busOptions(
       servers.map((server) => server.url),
-      { limits: { replicas: 3 } },
+      { limits: { replicas: 3, storage: 'file', maxAgeMs: 0, maxBytes: null } },
     )
     const publisher = await rig.publish(natsBus(options))
     await until('a leader', () => publisher.connected, 30_000)

@@ -140,6 +140,16 @@ const ROWS: readonly Row[] = [
     problem: /^NATS_CREDS_FILE: /,
   },
   {
+    name: 'a token beside a credentials file',
+    change: { NATS_URL: 'nats://a', NATS_TOKEN: 'hunter2', NATS_CREDS_FILE: 'c' },
+    problem: /^NATS_CREDS_FILE: /,
+  },
+  {
+    name: 'a stream without any limit',
+    change: { NATS_URL: 'nats://a', NATS_STREAM_MAX_AGE_HOURS: '0' },
+    warning: /^NATS_STREAM_MAX_BYTES: .*until the disk of the server is full/,
+  },
+  {
     name: 'a certificate without its key',
     change: { NATS_URL: 'tls://a', NATS_TLS_CERT: 'c' },
     problem: /^NATS_TLS_KEY: /,

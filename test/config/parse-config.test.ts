@@ -230,6 +230,12 @@ describe('secrets', () => {
     expect(bus?.password).toEqual({ source: 'aws-sm', id: 'prod/nats', field: 'password' })
   })
 
+  test('a token for the bus is a password without a user', () => {
+    const file = { NATS_URL: 'nats://127.0.0.1', NATS_TOKEN: 'file:token' }
+    const { bus } = configOf({ profile: 'sim', file })
+    expect(bus).toMatchObject({ user: null, password: { source: 'file', path: '/srv/feed/token' } })
+  })
+
   test("a relative file is one of systemd's credentials where it passes any", () => {
     const { feed } = configOf({ ...given, env: { CREDENTIALS_DIRECTORY: '/run/credentials/feed' } })
     expect(feed.backup?.password).toEqual({ source: 'file', path: '/run/credentials/feed/backup-password' })

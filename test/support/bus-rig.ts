@@ -26,6 +26,8 @@ export function busOptions(servers: readonly string[], more: Partial<BusOptions>
     tls: { caFile: null, certFile: null, keyFile: null },
     stream: 'MARKET_TICKS',
     subjectPrefix: 'market',
+    limits: { replicas: 1, storage: 'file', maxAgeMs: 48 * 3_600_000, maxBytes: null },
+    durables: [],
     ...more,
   }
 }

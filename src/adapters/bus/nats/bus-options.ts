@@ -12,24 +12,18 @@ export interface BusOptions {
   tls: { caFile: string | null; certFile: string | null; keyFile: string | null }
   stream: string
   subjectPrefix: string
-  limits?: Partial<StreamLimits>
+  limits: StreamLimits
   /** Durable pull consumers that are made when missing, so that they miss nothing before their program first runs. */
-  durables?: readonly string[]
+  durables: readonly string[]
 }
 
 export interface StreamLimits {
   replicas: number
+  storage: 'file' | 'memory'
   /** Oldest ticks go first; 0: no limit. */
   maxAgeMs: number
-  /** Infinity: no limit but the server's. */
-  maxBytes: number
-}
-
-/** Two trading days, so that a consumer that was down over one misses nothing; at 20,000 ticks/s over 12 hours about 1 TB. */
-export const DEFAULT_STREAM_LIMITS: StreamLimits = {
-  replicas: 1,
-  maxAgeMs: 48 * 3_600_000,
-  maxBytes: Number.POSITIVE_INFINITY,
+  /** Of the stream with the ticks. Null: no limit but the server's. */
+  maxBytes: number | null
 }
 
 export const DEFAULT_SUBJECT_PREFIX = 'market'

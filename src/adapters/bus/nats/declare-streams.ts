@@ -4,6 +4,7 @@
  */
 import {
   AckPolicy,
+  type ConsumerConfig,
   DeliverPolicy,
   DiscardPolicy,
   JetStreamApiCodes,
@@ -15,7 +16,7 @@ import {
 } from '@nats-io/jetstream'
 import { busFailure } from '#domain/bus-failure.ts'
 import type { StreamDrift } from '../tick-bus.ts'
-import { type BusOptions, DEFAULT_STREAM_LIMITS, stateStream, stateSubject } from './bus-options.ts'
+import { type BusOptions, stateStream, stateSubject } from './bus-options.ts'
 
 type Declared = Pick<
   StreamConfig,
@@ -41,10 +42,10 @@ const DUPLICATE_WINDOW_NANOS = 1e9
 const STATES_KEPT = 256
 
 export function declaredStreams(options: BusOptions): readonly [ticks: Declared, states: Declared] {
-  const { replicas, maxAgeMs, maxBytes } = { ...DEFAULT_STREAM_LIMITS, ...options.limits }
+  const { replicas, storage, maxAgeMs, maxBytes } = options.limits
   const both = {
     retention: RetentionPolicy.Limits,
-    storage: StorageType.File,
+    storage: storage === 'file' ? StorageType.File : StorageType.Memory,
     discard: DiscardPolicy.Old,
     num_replicas: replicas,
     max_msgs: -1,
@@ -55,7 +56,7 @@ export function declaredStreams(options: BusOptions): readonly [ticks: Declared,
       name: options.stream,
       subjects: [`${options.subjectPrefix}.tick.>`],
       max_age: maxAgeMs * 1e6,
-      max_bytes: Number.isFinite(maxBytes) ? maxBytes : -1,
+      max_bytes: maxBytes ?? -1,
       max_msgs_per_subject: -1,
       duplicate_window: DUPLICATE_WINDOW_NANOS,
     },
@@ -94,7 +95,7 @@ export async function declareStreams(jsm: JetStreamManager, options: BusOptions)
       )
     }
   }
-  for (const name of options.durables ?? []) await declareDurable(jsm, options.stream, name, declaration)
+  for (const name of options.durables) await declareDurable(jsm, options.stream, name, declaration)
   return declaration
 }
 
@@ -147,10 +148,7 @@ async function declareDurable(
 ): Promise<void> {
   try {
     const { config } = await jsm.consumers.info(stream, name)
-    if (config.ack_policy !== AckPolicy.Explicit) {
-      const found = JSON.stringify(config.ack_policy)
-      declaration.drift.push({ stream, setting: `consumer ${name} ack_policy`, declared: '"explicit"', found })
-    }
+    declaration.drift.push(...consumerDrift(stream, name, config))
   } catch (error) {
     if (!(error instanceof JetStreamApiError && error.code === JetStreamApiCodes.ConsumerNotFound)) throw error
     await jsm.consumers.add(stream, {
@@ -160,4 +158,15 @@ async function declareDurable(
     })
     declaration.made.push(`${stream}/${name}`)
   }
+}
+
+/** Without acknowledgements there is no backlog to speak of, and behind a filter it is not that of the whole stream. */
+function consumerDrift(stream: string, name: string, config: Partial<ConsumerConfig>): StreamDrift[] {
+  const drift: StreamDrift[] = []
+  const add = (setting: string, declared: string, found: unknown) =>
+    drift.push({ stream, setting: `consumer ${name} ${setting}`, declared, found: JSON.stringify(found) })
+  if (config.ack_policy !== AckPolicy.Explicit) add('ack_policy', '"explicit"', config.ack_policy)
+  const filters = config.filter_subjects ?? (config.filter_subject ? [config.filter_subject] : [])
+  if (filters.length > 0) add('filter_subjects', 'none', filters)
+  return drift
 }
