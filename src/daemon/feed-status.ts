@@ -129,10 +129,7 @@ export function feedStatus(parts: StatusParts): FeedStatus {
       state: journal.state,
       recovery: parts.recovery,
     },
-    bus:
-      parts.bus === null
-        ? { kind: 'none', backlog: 0, connected: false }
-        : { kind: 'nats', backlog: parts.bus.publisher.backlog, connected: parts.bus.publisher.connected },
+    bus: parts.bus?.status() ?? { kind: 'none', backlog: 0, connected: false },
     failover: {
       automatic: automation.kind === 'automatic',
       automation: automation.kind,

@@ -279,7 +279,7 @@ function busSamples(bus: FeedBus | null): [DaemonMetric, readonly Sample[]][] {
     ['md_bus_ack_seconds', ackP99Ms === null ? [] : [plain(ackP99Ms / 1_000)]],
     [
       'consumer_backlog_messages',
-      bus.consumers.map(({ consumer, messages }) => ({ labels: { consumer }, value: messages })),
+      (bus.publisher.consumers ?? []).map(({ consumer, messages }) => ({ labels: { consumer }, value: messages })),
     ],
   ]
 }

@@ -7,15 +7,14 @@ import { CURSOR_FILE } from '#adapters/bus/cursor-file.ts'
 import type { Dialling } from '#adapters/bus/nats/dial.ts'
 import { natsRequestBus } from '#adapters/bus/nats/nats-request-bus.ts'
 import { natsTickBus } from '#adapters/bus/nats/nats-tick-bus.ts'
-import type { ConsumerBacklog } from '#adapters/bus/tick-bus.ts'
 import type { JournalWriter } from '#adapters/journal/journal-writer.ts'
 import { resolveSecret } from '#adapters/secrets/resolve-secret.ts'
 import type { Clock } from '#clock.ts'
 import type { Config } from '#config/config.ts'
 import type { Environment } from '#config/parse-config.ts'
 import type { JournalNumbering } from '#domain/bus-cursor.ts'
-import { Failure } from '#domain/failure.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
+import type { BusStatus } from '#domain/status.ts'
 import {
   BUSY_ANSWER,
   RequestDesk,
@@ -42,8 +41,6 @@ export interface BusParts {
   latency: Latency
   log(level: 'info' | 'warn' | 'error', message: string, details?: Record<string, unknown>): void
 }
-
-const CONSUMERS_EVERY_MS = 5_000
 
 /**
  * Null where none is configured. Closed after the lines, so that it has everything, and before the journal that it reads: open it after
@@ -78,12 +75,9 @@ export async function openBus(
 
 export class FeedBus {
   readonly publisher: Publisher
-  /** What each durable consumer has still to get, as last asked. */
-  consumers: readonly ConsumerBacklog[] = []
   readonly #parts: BusParts
   readonly #dialling: Dialling
   readonly #latest: LatestTicks
-  readonly #timer: NodeJS.Timeout
   #requests: RequestServer | null = null
 
   private constructor(parts: BusParts, made: { dialling: Dialling; publisher: Publisher; latest: LatestTicks }) {
@@ -91,7 +85,6 @@ export class FeedBus {
     this.#dialling = made.dialling
     this.publisher = made.publisher
     this.#latest = made.latest
-    this.#timer = setInterval(() => void this.#askConsumers(), CONSUMERS_EVERY_MS)
   }
 
   /** Begins to publish at once; a bus that can't be reached is tried again for as long as it takes. */
@@ -127,6 +120,16 @@ export class FeedBus {
     return new FeedBus(parts, { dialling, publisher, latest })
   }
 
+  status(): BusStatus {
+    const { durables, consumerBacklogMax } = this.#parts.bus
+    const { backlog, connected, consumers } = this.publisher
+    const counted =
+      durables.length === 0
+        ? consumers
+        : consumers && durables.map((name) => consumers.find(({ consumer }) => consumer === name) ?? lostConsumer(name))
+    return { kind: 'nats', backlog, connected, consumers: counted, consumer_backlog_max: consumerBacklogMax }
+  }
+
   /** From now on requests over the bus are answered. */
   answer(providers: Omit<RequestProviders, 'latest'>): void {
     const { clock, log } = this.#parts
@@ -155,7 +158,6 @@ export class FeedBus {
 
   /** Publishes what the journal holds, within the deadline, then lets go. Never throws. */
   async close(deadlineMs: number, cut: AbortSignal): Promise<void> {
-    clearInterval(this.#timer)
     await this.#requests?.close()
     await this.publisher.close(deadlineMs, cut)
   }
@@ -166,14 +168,9 @@ export class FeedBus {
     const offsetMs = clock.wallMs() - clock.monotonicMs()
     return { from: isoShanghai(fromMs + offsetMs), to: isoShanghai(toMs + offsetMs) }
   }
+}
 
-  async #askConsumers(): Promise<void> {
-    try {
-      this.consumers = await this.publisher.consumerBacklogs()
-    } catch (error) {
-      if (!(error instanceof Failure)) throw error
-      // The publisher tells about the bus; a number that is not known must not look like a small one.
-      this.consumers = []
-    }
-  }
+/** Somebody deleted it: nobody knows what it has still to get. */
+function lostConsumer(consumer: string): { consumer: string; messages: null } {
+  return { consumer, messages: null }
 }

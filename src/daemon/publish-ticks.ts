@@ -73,7 +73,7 @@ const CURSOR_INTERVAL_MS = 1_000
 const DEAD_BUS_GRACE_MS = 1_000
 /** Their names become labels of a metric. */
 const CONSUMERS_MAX = 100
-const CONSUMERS_INTERVAL_MS = 5_000
+const CONSUMERS_INTERVAL_MS = 1_000
 /** A link that held this long was a good one: the next failure is a first one. */
 const STABLE_MS = 10_000
 
@@ -82,8 +82,8 @@ export class Publisher {
   /** Links that failed since the process began. */
   failures = 0
   drift: readonly StreamDrift[] = []
-  /** What each durable consumer of the stream had still to get when last asked, every few seconds; empty while not connected. */
-  consumers: readonly ConsumerBacklog[] = []
+  /** What each durable consumer of the stream had still to get when last asked, every second; null while that is not known. */
+  consumers: readonly ConsumerBacklog[] | null = null
   /** Sent to acknowledged. */
   readonly ackTotal = new IntervalHistogram()
   readonly #ackRecent = new RecentHistogram(30_000)
@@ -187,9 +187,10 @@ export class Publisher {
     return this.#busEpoch
   }
 
-  /** Asks for `consumers` now. @throws Failure<BusFailureKind> */
-  async consumerBacklogs(): Promise<readonly ConsumerBacklog[]> {
-    this.consumers = (await this.#link?.consumerBacklogs(CONSUMERS_MAX)) ?? []
+  /** Asks for `consumers` now, null without a link. @throws Failure<BusFailureKind> */
+  async consumerBacklogs(): Promise<readonly ConsumerBacklog[] | null> {
+    const link = this.#link
+    this.consumers = link === null ? null : await link.consumerBacklogs(CONSUMERS_MAX)
     return this.consumers
   }
 
@@ -276,7 +277,7 @@ export class Publisher {
       return this.#failure ?? asBusFailure(error)
     } finally {
       this.#link = null
-      this.consumers = []
+      this.consumers = null
       this.#outbox.use(null)
       this.#linkFailed.abort()
       this.#pump.wake()
@@ -394,8 +395,10 @@ export class Publisher {
     }
     if (nowMs - this.#consumersAskedMs >= CONSUMERS_INTERVAL_MS) {
       this.#consumersAskedMs = nowMs
-      // A link that can't answer shows elsewhere.
-      this.consumerBacklogs().catch(() => undefined)
+      // A link that can't answer shows elsewhere; a number that is not known must not look like a small one.
+      this.consumerBacklogs().catch(() => {
+        this.consumers = null
+      })
     }
   }
 

@@ -3,7 +3,7 @@
  * journal, and how past drills compare. Judgement only; who performs a drill hands in what was seen.
  */
 import { LINES, type Line, otherLine } from './line.ts'
-import type { FailoverRecord, FeedStatus, LineStatus } from './status.ts'
+import type { BusStatus, FailoverRecord, FeedStatus, LineStatus } from './status.ts'
 
 export type DrillKind = 'failover' | 'kill-switch'
 
@@ -91,7 +91,21 @@ export function judgeBacklog({ bus, throughput_mps: perSecond }: Pick<FeedStatus
   if (!bus.connected) return { outcome: 'failed', detail: `the bus is not connected, ${bus.backlog} ticks wait` }
   const allowed = Math.max(BACKLOG_MIN, perSecond * BACKLOG_SECONDS_MAX)
   const detail = `${bus.backlog} ticks wait for the bus, ${allowed} are allowed`
-  return { outcome: bus.backlog > allowed ? 'failed' : 'ok', detail }
+  if (bus.backlog > allowed) return { outcome: 'failed', detail }
+  const consumers = judgeConsumers(bus)
+  return { outcome: consumers.outcome, detail: `${detail}; ${consumers.detail}` }
+}
+
+function judgeConsumers({ consumers = [], consumer_backlog_max: allowed = 0 }: BusStatus): Judged {
+  if (consumers === null) return { outcome: 'failed', detail: 'how far consumers are behind is not known' }
+  const gone = consumers.filter(({ messages }) => messages === null).map(({ consumer }) => consumer)
+  if (gone.length > 0) return { outcome: 'failed', detail: `the durable consumer ${gone.join(', ')} is not there` }
+  const late = consumers.filter(({ messages }) => (messages ?? 0) > allowed)
+  if (late.length > 0) {
+    const each = late.map(({ consumer, messages }) => `${consumer} by ${messages}`)
+    return { outcome: 'failed', detail: `consumers are behind: ${each.join(', ')} messages, ${allowed} are allowed` }
+  }
+  return { outcome: 'ok', detail: `${consumers.length} durable consumers are within ${allowed} messages` }
 }
 
 /** Why a drill may not begin, or null when it may. A drill on a feed that is not well proves nothing and may break it. */

@@ -79,6 +79,17 @@ export interface FailoverRecord {
   duplicates: number | null
 }
 
+export interface BusStatus {
+  kind: 'none' | 'nats'
+  /** Ticks that wait for the bus. */
+  backlog: number
+  connected: boolean
+  /** Of the durable consumers that count what each has still to get, null for one that is gone; null while they can't be asked. */
+  consumers?: readonly { consumer: string; messages: number | null }[] | null
+  /** How far one may be behind. */
+  consumer_backlog_max?: number
+}
+
 export interface FeedStatus {
   schema: 'feed-supervisor/status/1'
   pid: number
@@ -120,7 +131,7 @@ export interface FeedStatus {
     state: 'writing' | 'failing'
     recovery: string | null
   }
-  bus: { kind: 'none' | 'nats'; backlog: number; connected: boolean }
+  bus: BusStatus
   failover: {
     automatic: boolean
     automation: 'automatic' | 'paused' | 'flap-latched'

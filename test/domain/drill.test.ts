@@ -56,10 +56,23 @@ describe('the consumer backlog', () => {
     bus: { kind: 'nats', backlog, connected } as const,
     throughput_mps: 20_000,
   })
+  const behind = (messages: number | null, allowed: number) => ({
+    bus: { ...bus(0).bus, consumers: [{ consumer: 'risk', messages }], consumer_backlog_max: allowed },
+    throughput_mps: 20_000,
+  })
   test.each([
     ['is skipped without a bus, and says so', judgeBacklog(statusOf()), 'skipped', /no bus/],
     ['is fine within a few seconds of ticks', judgeBacklog(bus(99_000)), 'ok', /100000 are allowed/],
     ['fails beyond', judgeBacklog(bus(100_001)), 'failed', /100001 ticks wait/],
+    ['counts a consumer', judgeBacklog(behind(500, 500)), 'ok', /1 durable consumers are within 500/],
+    ['fails when one is behind', judgeBacklog(behind(501, 500)), 'failed', /risk by 501 messages, 500 are allowed/],
+    ['fails when one is gone', judgeBacklog(behind(null, 500)), 'failed', /risk is not there/],
+    [
+      'fails when nobody can tell',
+      judgeBacklog({ ...bus(0), bus: { ...bus(0).bus, consumers: null } }),
+      'failed',
+      /not known/,
+    ],
     ['fails without a connection', judgeBacklog(bus(3, false)), 'failed', /not connected/],
   ] as const)('%s', (_what, { outcome, detail }, expected, words) => {
     expect(outcome).toBe(expected)
