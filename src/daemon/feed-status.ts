@@ -14,7 +14,7 @@ import { PULSE_SENTENCES } from '#domain/liveness.ts'
 import type { MarketCalendar } from '#domain/session-calendar.ts'
 import type { ExchangeCoverage, FeedStatus, LineStatus, TickTotals } from '#domain/status.ts'
 import type { FeedSupervisor } from './feed-supervisor.ts'
-import { coverageOfLines } from './line-coverage.ts'
+import { coverageOfLine } from './line-coverage.ts'
 import type { LineSession } from './line-session.ts'
 import type { MarketClock } from './market-clock.ts'
 import type { FeedBus } from './open-bus.ts'
@@ -110,7 +110,7 @@ export function feedStatus(parts: StatusParts): FeedStatus {
     expected_total: serving?.book.expected ?? 0,
     subscribed_total: serving?.book.subscribed ?? 0,
     ticked_total: coverage?.ticked ?? 0,
-    refused_contracts: namesOf(parts.table, coverage?.refusedSlots.slots ?? []),
+    refused_contracts: namesOf(parts.table, coverage?.refusedSlots ?? []),
     exchanges: exchangeCoverage(parts, coverage, marketMs),
     lines: {
       primary: lineStatus(parts, sessions.primary, nowMs),
@@ -144,15 +144,10 @@ export function feedStatus(parts: StatusParts): FeedStatus {
   }
 }
 
-export function servingCoverage({
-  sessions,
-  table,
-  path,
-  supervisor,
-  coverageThreshold,
-}: StatusParts): LineCoverage | null {
+export function servingCoverage({ sessions, table, path, supervisor }: StatusParts): LineCoverage | null {
   const { tradingDay, serving } = supervisor
-  return coverageOfLines(sessions, { table, path, tradingDay }, coverageThreshold)[serving]
+  const session = sessions[serving]
+  return session === null ? null : coverageOfLine(session, { table, path, tradingDay })
 }
 
 /** READY is coverage: what is missing otherwise. Refused contracts are listed, not waited for. */

@@ -9,7 +9,7 @@
  * that something is to be said of are remembered.
  */
 import { unreachable } from './assert.ts'
-import type { ContractFacts } from './contract-facts.ts'
+import type { ContractFacts, ContractOnLine } from './contract-facts.ts'
 import { LINES, type Line, otherLine } from './line.ts'
 import { isListedOn } from './listing-period.ts'
 import { FAULT_OF_REASON, PULSE_SENTENCES, type PulseReason } from './liveness.ts'
@@ -330,20 +330,26 @@ function findStalls(
   thresholds: HealthThresholds,
   serving: Line,
 ): void {
-  if (contract.sessionState !== 'open') return
-  for (const line of LINES) {
-    const stall = judgeStall(contract, line, thresholds)
-    if (stall === null) continue
-    const { symbol, exchange } = contract
+  const { symbol, exchange, sessionState, lines } = contract
+  if (sessionState !== 'open') return
+  const { primary, backup } = lines
+  const add = (line: Line, stall: Stall | null) => {
+    if (stall === null) return
     // What only the standing-by line misses reaches consumers all the same.
     found.push({ symbol, exchange, line, ...stall, severity: line === serving ? stall.severity : 'warning' })
   }
+  add('primary', judgeStall(contract, primary, backup, thresholds))
+  add('backup', judgeStall(contract, backup, primary, thresholds))
 }
 
 type Stall = Pick<StalledContract, 'lag_seconds' | 'severity' | 'evidence'>
 
-function judgeStall(contract: ContractFacts, line: Line, thresholds: HealthThresholds): Stall | null {
-  const here = contract.lines[line]
+function judgeStall(
+  contract: ContractFacts,
+  here: ContractOnLine | null,
+  other: ContractOnLine | null,
+  thresholds: HealthThresholds,
+): Stall | null {
   if (here === null || !here.subscribed || contract.tickEvidence === 'none') return null
   const lagMs = here.lastTickAgeMs
   // Nothing is owed from before the product opened.
@@ -359,7 +365,6 @@ function judgeStall(contract: ContractFacts, line: Line, thresholds: HealthThres
 
   const gapMs = contract.expectedGapMs ?? Number.POSITIVE_INFINITY
   const isLiquid = gapMs <= thresholds.liquidGapMs
-  const other = contract.lines[otherLine(line)]
   const isWitness = other?.subscribed === true
   if (isWitness && (here.missedTicks ?? 0) >= thresholds.missedTicksMin) {
     return stall('other-line', isBeyondCritical && isLiquid)
