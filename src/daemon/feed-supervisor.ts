@@ -351,9 +351,13 @@ export class FeedSupervisor {
       this.#parts.log('warn', `${line}: silent for long; asking for its ${slots.length} contracts again`)
       session.subscribeAgain(slots)
     } else if (pulse?.reason === 'exchange-mute' || pulse?.reason === 'coverage-low') {
-      // Only what is unanswered, or what the other line brought news of: the rest of the subscriptions is good.
-      const { missed } = this.#parts.path.lines[session.index]
-      const silent = session.book.slotsIn(Subscription.subscribed).filter((slot) => (missed[slot] ?? 0) > 0)
+      // Only what is unanswered, what the other line brought news of, and, of an exchange that fell silent, what brought nothing since:
+      // the rest of the subscriptions is good.
+      const { missed, lastLiveMs } = this.#parts.path.lines[session.index]
+      const sinceMs = pulse.reason === 'exchange-mute' ? nowMs - redForMs : Number.NEGATIVE_INFINITY
+      const silent = session.book
+        .slotsIn(Subscription.subscribed)
+        .filter((slot) => (missed[slot] ?? 0) > 0 || (lastLiveMs[slot] ?? 0) < sinceMs)
       const slots = silent.concat(session.book.slotsIn(Subscription.requested))
       this.#parts.log('warn', `${line}: asking for its ${slots.length} contracts again`)
       session.subscribeAgain(slots)

@@ -4,7 +4,7 @@ import { ReturnHold } from '#daemon/return-hold.ts'
 import type { Outcome } from '#domain/arbitration.ts'
 import type { LineIndex } from '#domain/line.ts'
 import { TICK_AT, type TickViews } from '#domain/tick.ts'
-import { moment, tickRecord } from '../support/tick-builder.ts'
+import { moment, type TickWords, tickRecord } from '../support/tick-builder.ts'
 
 const EVENT_MS = moment('09:31:00')
 const [PRIMARY, BACKUP] = [0, 1] as const
@@ -37,12 +37,14 @@ class Rig {
 
   /** The line's ticks with these stamps are read at `nowMs`. */
   read(line: LineIndex, ...stamps: number[]): void {
-    for (const receivedMonotonicMs of stamps) {
-      const views = tickRecord({ eventMs: EVENT_MS, receivedMonotonicMs })
-      this.hold.take(line, 7, views, 0)
-      // The pipe's bytes are used again after the call.
-      views.u8.fill(0)
-    }
+    for (const receivedMonotonicMs of stamps) this.readTick(line, { receivedMonotonicMs })
+  }
+
+  readTick(line: LineIndex, words: Partial<TickWords>, slot = 7): void {
+    const views = tickRecord({ eventMs: EVENT_MS, ...words })
+    this.hold.take(line, slot, views, 0)
+    // The pipe's bytes are used again after the call.
+    views.u8.fill(0)
   }
 }
 
@@ -81,6 +83,37 @@ describe('a line that was away', () => {
       every10(2_050, 2_300).map((ms) => `primary ${ms}`),
     )
     expect(new Set(rig.slots)).toEqual(new Set([7]))
+  })
+
+  test('for want of a session is waited for even if it missed next to nothing', () => {
+    rig.read(PRIMARY, ...every10(0, 100))
+    rig.read(BACKUP, ...every10(0, 100))
+    rig.up[PRIMARY] = false
+    rig.hold.releaseIfDue(110)
+    rig.up[PRIMARY] = true
+    rig.taken.length = 0
+    rig.nowMs = 400
+    rig.read(PRIMARY, 130, 400)
+    expect(rig.taken).toEqual([])
+    rig.read(BACKUP, 110, 390)
+    expect(rig.taken).toEqual(['backup 110', 'backup 390', 'primary 130', 'primary 400'])
+    rig.read(PRIMARY, 410)
+    expect(rig.taken.at(-1)).toBe('primary 410')
+  })
+
+  test('need not wait with what the other has passed by: it may be the only one that has it', () => {
+    primaryAway()
+    rig.nowMs = 2_300
+    rig.readTick(PRIMARY, { receivedMonotonicMs: 2_050, volume: 10 })
+    rig.readTick(PRIMARY, { receivedMonotonicMs: 2_060, volume: 30 })
+    rig.readTick(PRIMARY, { receivedMonotonicMs: 2_070, volume: 5 }, 8)
+    rig.readTick(BACKUP, { receivedMonotonicMs: 2_080, volume: 20 })
+    expect(rig.taken).toEqual(['primary 2050', 'backup 2080'])
+    rig.readTick(BACKUP, { receivedMonotonicMs: 2_090, volume: 30, eventMs: EVENT_MS + 500 })
+    expect(rig.taken.slice(2)).toEqual(['primary 2060', 'backup 2090'])
+    rig.hold.end()
+    expect(rig.taken.slice(4)).toEqual(['primary 2070'])
+    expect(rig.slots.slice(-1)).toEqual([8])
   })
 
   test('is as quick as ever once it has waited', () => {

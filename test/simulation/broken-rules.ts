@@ -49,6 +49,12 @@ export const BROKEN_RULES: readonly [title: string, noticedBy: readonly Rule[], 
       arbiter(BackwardArbiter),
       40,
     ],
+    [
+      'a line that returns does not wait behind the other one',
+      ['tick-overtaken'],
+      { returnHold: ({ path }) => ({ take: path.take, releaseIfDue: () => undefined, end: () => undefined }) },
+      200,
+    ],
     ['the hold-down is ignored', ['hold-down'], { failover: { holdDownMs: 1 } }, 60],
     ['the flap limit is ignored', ['flap-limit'], { failover: { flapLimit: 1_000 } }, 60],
     [

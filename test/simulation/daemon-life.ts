@@ -11,10 +11,11 @@ import { InstrumentSlots } from '#daemon/instrument-slots.ts'
 import { EvidenceKeeper } from '#daemon/line-evidence.ts'
 import { LineSession } from '#daemon/line-session.ts'
 import { wallMarketClock } from '#daemon/market-clock.ts'
+import { ReturnHold, type ReturnHoldParts } from '#daemon/return-hold.ts'
 import { type AppendedTick, TickPath } from '#daemon/tick-path.ts'
 import { Arbiter, type Outcome, TICK_KINDS } from '#domain/arbitration.ts'
 import type { FailoverCommand, FailoverPolicy, FailoverStep } from '#domain/failover.ts'
-import { LINES, type Line } from '#domain/line.ts'
+import { LINES, type Line, type LineIndex } from '#domain/line.ts'
 import { DEFAULT_LIVENESS_POLICY, type LivenessPolicy } from '#domain/liveness.ts'
 import { EMPTY_LOGIN_BUDGET, grantLogin, type LoginBudget } from '#domain/login-budget.ts'
 import type { MarketCalendar } from '#domain/session-calendar.ts'
@@ -52,6 +53,13 @@ export interface BrokenRules {
   liveness?: Partial<LivenessPolicy>
   isLatched?: (account: string) => boolean
   requestLogin?: () => Promise<number>
+  returnHold?: (parts: ReturnHoldParts) => Pick<ReturnHold, 'take' | 'releaseIfDue' | 'end'>
+}
+
+interface HandedTick {
+  record: number
+  /** When the bridge's callback stamped it, in market time. */
+  stampMs: number
 }
 
 export interface LifeParts {
@@ -86,7 +94,10 @@ export class DaemonLife {
   readonly #ending = new AbortController()
   #running: Promise<unknown> = Promise.resolve()
   #roundIsDue = false
-  #outcome: Outcome | -1 = -1
+  readonly #returning: Pick<ReturnHold, 'take' | 'releaseIfDue' | 'end'>
+  #handedRecord = 0
+  /** Handed to the supervisor and not yet taken by the tick path, by line and slot: an instrument's ticks stay in order. */
+  readonly #handed: readonly [HandedTick[][], HandedTick[][]] = [[], []]
   #checkpoints: { isCancelled: boolean } | null = null
 
   constructor(parts: LifeParts) {
@@ -99,6 +110,16 @@ export class DaemonLife {
       arbiter: this.arbiter,
       table: this.slots.table,
       log: { append: (views, at, slot, _line, tick) => this.#append(views, at, slot, tick) },
+    })
+    const path = this.path
+    this.#returning = (parts.broken.returnHold ?? ((each) => new ReturnHold(each)))({
+      path: {
+        take: (line, slot, views, at) => this.#take(line, slot, views, at),
+        get readAtMs() {
+          return path.readAtMs
+        },
+      },
+      isUp: (line) => this.sessions[LINES[line]].loggedIn,
     })
     this.sessions = { primary: this.#openLine('primary'), backup: this.#openLine('backup') }
     for (const { symbol, exchange } of contracts) {
@@ -151,15 +172,31 @@ export class DaemonLife {
     this.#checkpoints = this.#parts.time.every(CHECKPOINT_EVERY_MS, () => this.#saveCheckpoint())
   }
 
-  /** Hands a line's next tick over and tells what the tick path made of it. */
-  deliver(front: SimFront): Outcome | -1 {
-    this.#outcome = -1
+  /** Hands a line's next tick over; it is judged when the tick path has taken it. */
+  deliver(front: SimFront, record: number): void {
+    this.#handedRecord = record
     front.deliver()
-    return this.#outcome
+  }
+
+  /** A tick that waits goes the same way as one that does not, in the line's order. */
+  #take(line: LineIndex, slot: number, views: TickViews, at: number): Outcome | -1 {
+    const { oracle, fronts } = this.#parts
+    const handed = this.#handed[line][slot]?.shift()
+    if (handed === undefined) throw new Error('only what was handed over is taken')
+    const { record, stampMs } = handed
+    const contract = oracle.contractOf(record)
+    const knewContract = this.arbiter.day[contract] !== 0 && oracle.hasSeenTruth(contract)
+    oracle.delivering(record)
+    const outcome = this.path.take(line, slot, views, at)
+    const front = fronts[LINES[line]]
+    const receivedMs = views.f64[(at + TICK_AT.receivedWallMs) >> 3] ?? 0
+    oracle.judgeTick(front, { record, stampMs, receivedMs }, outcome, knewContract)
+    return outcome
   }
 
   round(command: FailoverCommand | null = null): FailoverStep | null {
     if (!this.isAlive || this.#ending.signal.aborted) return null
+    this.#returning.releaseIfDue(this.#parts.time.monotonicMs())
     const step = this.supervisor.round(command)
     this.#parts.oracle.judgeRound(this, step, command)
     return step
@@ -169,6 +206,7 @@ export class DaemonLife {
   async stop(): Promise<void> {
     this.#ending.abort()
     await this.#running
+    this.#returning.end()
     await this.supervisor.settled()
     this.#end()
     this.#saveCheckpoint()
@@ -229,7 +267,10 @@ export class DaemonLife {
         this.path.readAtMs = nowMs
       },
       tick: (slot, views, at) => {
-        this.#outcome = this.path.take(session.index, slot, views, at)
+        const handed = this.#handed[session.index]
+        handed[slot] ??= []
+        handed[slot].push({ record: this.#handedRecord, stampMs: front.stampMs })
+        this.#returning.take(session.index, slot, views, at)
       },
       reached: () => undefined,
       changed: () => this.#roundSoon(),

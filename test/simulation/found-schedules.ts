@@ -107,4 +107,52 @@ export const FOUND_SCHEDULES: readonly [string, Schedule, SimulationOptions?][] 
       acts: [{ atMs: 161_550, act: 'restart', downMs: 17_857 }],
     }),
   ],
+  [
+    'a line that came back at once was not waited for in a slow market, and outran what was not read yet',
+    calmSchedule('2026-03-10 13:40:04', {
+      seed: 171,
+      startMs: 1_773_121_204_039.3303,
+      durationMs: 292_836,
+      failbackStableMs: 20_000,
+      faults: [{ atMs: 212_597, line: 'primary', forMs: 0, fault: 'crash' }],
+      readLate: [{ atMs: 212_385, line: 'backup', forMs: 2_834, byMs: 394 }],
+    }),
+  ],
+  [
+    'what a line brought while it waited behind a mute one was held until it was old',
+    calmSchedule('2026-03-10 09:20:49', {
+      seed: 219,
+      startMs: 1_773_105_649_686.595,
+      durationMs: 330_000,
+      failbackStableMs: 300_000,
+      reconnectMs: 100,
+      faults: [
+        {
+          atMs: 99_657,
+          line: 'backup',
+          forMs: 106_186,
+          fault: 'garbage',
+          kinds: [...ALL_GARBAGE],
+          ratio: 1,
+          replace: true,
+        },
+        { atMs: 191_870, line: 'backup', forMs: 138_130, fault: 'disconnect', reason: 0 },
+        { atMs: 310_974, line: 'both', forMs: 19_026, fault: 'mute' },
+      ],
+    }),
+  ],
+  [
+    'a quiet contract stayed unsubscribed for ever, because it had brought nothing by which it was missed',
+    calmSchedule('2026-03-10 13:40:02', {
+      seed: 813,
+      startMs: 1_773_121_202_042.8333,
+      durationMs: 99_947.02119380236,
+      faults: [
+        { atMs: 10_551, line: 'backup', forMs: 89_396, fault: 'refuse-contracts', count: 2, id: 7 },
+        { atMs: 16_855, line: 'primary', forMs: 323, fault: 'disconnect', reason: 4_097 },
+        { atMs: 53_370, line: 'backup', forMs: 46_577, fault: 'hang' },
+        { atMs: 61_470, line: 'both', forMs: 0, fault: 'drop-subscriptions' },
+      ],
+    }),
+  ],
 ]

@@ -9,7 +9,6 @@ import type { FailoverCommand, FailoverPolicy, FailoverStep } from '#domain/fail
 import { LINES, type Line, otherLine } from '#domain/line.ts'
 import { LOGIN_WINDOW_MS } from '#domain/login-budget.ts'
 import type { MarketCalendar } from '#domain/session-calendar.ts'
-import { TICK_AT } from '#domain/tick.ts'
 import type { DaemonLife, JournalledTick } from './daemon-life.ts'
 import type { Schedule } from './schedule.ts'
 import type { SimFront } from './sim-front.ts'
@@ -18,6 +17,7 @@ import type { VirtualTime } from './virtual-time.ts'
 
 export type Rule =
   | 'tick-lost'
+  | 'tick-overtaken'
   | 'tick-twice'
   | 'tick-backwards'
   | 'tick-unknown'
@@ -60,14 +60,24 @@ const IMPAIRED: ReadonlySet<string> = new Set(['exchange-mute', 'coverage-low', 
 
 const FALSE_GAP_MS = 20_000
 const MISSED_GAP_MS = 45_000
+const PROOF_MS = 30_000
 const WELL_BEFORE_MS = 15_000
 /** What a clock of rounds and sums of doubles may add. */
 const SLACK_MS = 1_200
+
+export interface DeliveredTick {
+  record: number
+  /** When the bridge took it, in market time and by the host's wall clock. */
+  stampMs: number
+  receivedMs: number
+}
 
 interface LineTruth {
   lastTroubleMs: number
   /** Since when the line is in order; null while it is not. */
   okSinceMs: number | null
+  /** Since when its front holds every contract. */
+  wholeSinceMs: number | null
   /** Since when it delivers nothing; null while it does. */
   deadSinceMs: number | null
   /** Since when no fault that speaks against the line has struck it; null while one does. */
@@ -103,7 +113,7 @@ export class Oracle {
   readonly #accepted: Set<number>[]
   readonly #moments: Int32Array
   /** Ordinals accepted, newest last, to be taken back when a crash loses them. */
-  readonly #history: { ordinal: number; moment: number }[][]
+  readonly #history: { ordinal: number; moment: number; stampMs: number }[][]
   /** Contracts whose first state was a corrupted one. */
   readonly #sullied = new Set<number>()
   readonly #truth: Record<Line, LineTruth>
@@ -148,8 +158,13 @@ export class Oracle {
     this.deliveringOrdinal = this.#parts.market.ring.ordinal[record] ?? 0
   }
 
-  judgeTick(front: SimFront, record: number, outcome: Outcome | -1, knewContract: boolean): void {
+  contractOf(record: number): number {
+    return this.#parts.market.ring.contract[record] ?? 0
+  }
+
+  judgeTick(front: SimFront, delivered: DeliveredTick, outcome: Outcome | -1, knewContract: boolean): void {
     const { ring } = this.#parts.market
+    const { record, stampMs, receivedMs } = delivered
     this.counts.delivered++
     if (outcome === Outcome.duplicate) this.counts.duplicate++
     if (outcome === Outcome.stale) this.counts.stale++
@@ -171,7 +186,6 @@ export class Oracle {
       if (isAccepted) this.#moments[contract] = Math.max(this.#moments[contract] ?? -1, moment)
       return
     }
-    const receivedMs = ring.views.f64[(ring.byteOf(record) + TICK_AT.receivedWallMs) >> 3] ?? 0
     const isFresh = receivedMs - (ring.stampMs[record] ?? 0) <= DEFAULT_ARBITRATION.freshMs
     if (ring.isLive[record] === 0 || !isFresh) {
       if (isAccepted) throw this.#wrong('off-session-accepted', describe())
@@ -183,7 +197,11 @@ export class Oracle {
     const isNews = moment > lastMoment || (moment === lastMoment && !wasAccepted)
     if (isNews && !isAccepted) throw this.#wrong('tick-lost', describe())
     if (!isNews && isAccepted) throw this.#wrong(wasAccepted ? 'tick-twice' : 'tick-backwards', describe())
-    if (!isAccepted) return
+    if (!isAccepted) {
+      if (!wasAccepted && this.#wasOvertaken(front, { contract, ordinal, moment, stampMs }))
+        throw this.#wrong('tick-overtaken', describe())
+      return
+    }
     this.counts.accepted++
     const exchange = this.#parts.market.contracts[contract]?.exchange ?? ''
     const second = Math.floor(this.#parts.time.monotonicMs() / 1_000)
@@ -191,7 +209,23 @@ export class Oracle {
     if (second !== seconds.last) this.#tickSeconds.set(exchange, { count: seconds.count + 1, last: second })
     this.#moments[contract] = moment
     this.#accepted[contract]?.add(ordinal)
-    this.#history[contract]?.push({ ordinal, moment })
+    this.#history[contract]?.push({ ordinal, moment, stampMs })
+  }
+
+  /** When its bridge took it, it was newer than all that was taken on either line: only the order of reading made it old. */
+  #wasOvertaken(
+    front: SimFront,
+    tick: { contract: number; ordinal: number; moment: number; stampMs: number },
+  ): boolean {
+    const { contract, ordinal, moment, stampMs } = tick
+    // Two lines that come back at once know nothing of each other yet.
+    const { wholeSinceMs } = this.#truth[front.line]
+    const { time } = this.#parts
+    if (wholeSinceMs === null || wholeSinceMs > stampMs - time.nowMs + time.monotonicMs()) return false
+    const before = this.#history[contract]?.findLast((each) => each.stampMs <= stampMs)
+    if (moment <= (before?.moment ?? -1)) return false
+    // A front that leaves a tick out brings the next one in its place, and nobody can know.
+    return !this.#parts.fronts[otherLine(front.line)].hasSkipped(contract, ordinal)
   }
 
   /** A crash lost these before they were on disk: nobody has seen them. */
@@ -306,6 +340,7 @@ export class Oracle {
       const isFaultless =
         !isFaulty && active.throttleCode === 0 && active.refuse === undefined && session.state !== 'latched'
       truth.faultlessSinceMs = isFaultless ? (truth.faultlessSinceMs ?? nowMs) : null
+      truth.wholeSinceMs = isBroken ? null : (truth.wholeSinceMs ?? nowMs)
       truth.deadSinceMs = isDead ? (truth.deadSinceMs ?? nowMs) : null
       if (!front.isLoggedIn) truth.lastBrokenMs = nowMs
       const isOk = !isDead && !isBroken && !isDegraded && session.state === 'streaming'
@@ -379,7 +414,12 @@ export class Oracle {
     const silentMs = nowMs - Math.max(lastLiveMs, this.#openSinceMs, this.#lifeSinceMs)
     const isRising = LINES.some((line) => sessions[line].state === 'subscribing')
     const isTold = feedState === 'GAP' || feedState === 'KILLED' || feedState === 'CLOSED'
-    if (silentMs > MISSED_GAP_MS && !isRising && !isTold && this.liquidExchanges() >= 2)
+    // A line that came up meanwhile has as long as no market is silent to prove itself.
+    const hasRisen = LINES.some(
+      (line) => sessions[line].state === 'streaming' && sessions[line].stateSinceMs > lastLiveMs,
+    )
+    const allowedMs = hasRisen ? MISSED_GAP_MS + PROOF_MS : MISSED_GAP_MS
+    if (silentMs > allowedMs && !isRising && !isTold && this.liquidExchanges() >= 2)
       throw this.#wrong('missed-gap', `${feedState} although no tick came for ${silentMs} ms`)
   }
 
@@ -400,7 +440,7 @@ export class Oracle {
 
   /** A dead serving line is left in time when the other one is in order. */
   #judgePromptness({ supervisor }: DaemonLife): void {
-    const { schedule, time } = this.#parts
+    const { schedule, time, policy } = this.#parts
     const { state } = supervisor
     const nowMs = time.monotonicMs()
     if (state.automation.kind !== 'automatic') this.#automaticSinceMs = null
@@ -415,8 +455,12 @@ export class Oracle {
     if (deadSinceMs === null || otherSinceMs === null) return
     const isSettled = Math.min(nowMs - otherSinceMs, nowMs - this.#openSinceMs) >= (isHot ? WELL_BEFORE_MS : 60_000)
     if (!isSettled || nowMs - this.#lastHaltMs < MISSED_GAP_MS) return
-    const deadForMs = nowMs - Math.max(deadSinceMs, this.#automaticSinceMs)
-    if (deadForMs > this.#allowedToBeDeadMs(state.serving, isHot))
+    // A line that stood by was dead by design until it was chosen.
+    const deadForMs = nowMs - Math.max(deadSinceMs, this.#automaticSinceMs, this.#lastSwitchMs ?? 0)
+    // The line left stays up while the new one is raised.
+    const isRaising = state.phase.kind === 'raising'
+    const allowedMs = isRaising ? policy.raiseGraceMs + SLACK_MS : this.#allowedToBeDeadMs(state.serving, isHot)
+    if (deadForMs > allowedMs)
       throw this.#wrong('late-failover', `${state.serving} has been dead for ${deadForMs} ms and serves still`)
   }
 
@@ -438,6 +482,7 @@ function freshTruth(): LineTruth {
   return {
     lastTroubleMs: Number.NEGATIVE_INFINITY,
     okSinceMs: null,
+    wholeSinceMs: null,
     faultlessSinceMs: null,
     deadSinceMs: null,
     lastBrokenMs: Number.NEGATIVE_INFINITY,

@@ -8,6 +8,7 @@ import type { Line } from '#domain/line.ts'
 import type { StandbyMode } from '#domain/standby.ts'
 import { at } from '../support/shipped-calendar.ts'
 import { Lots } from './lots.ts'
+import type { ReadLate } from './sim-front.ts'
 import { SIM_CONTRACTS } from './sim-market.ts'
 
 export type ActName =
@@ -42,6 +43,7 @@ export interface Schedule {
   reconnectMs: number
   faults: readonly Fault[]
   acts: readonly Act[]
+  readLate: readonly ReadLate[]
 }
 
 /** Where a market day is interesting, in Shanghai time; the last is a holiday's eve with no night session. */
@@ -118,7 +120,24 @@ export function scheduleOf(seed: number): Schedule {
     reconnectMs: lots.oneOf([100, 500, 1_000, 3_000]),
     faults: faults.sort((a, b) => a.atMs - b.atMs),
     acts: drawActs(lots, durationMs),
+    // Last, so that what was found under a seed before stays what it was.
+    readLate: drawReadLate(lots, durationMs, faults),
   }
+}
+
+const READ_LATE_MAX_MS = 400
+
+/** At any time, and just when a line comes back from a fault: that is when the order of reading matters. */
+function drawReadLate(lots: Lots, durationMs: number, faults: readonly Fault[]): ReadLate[] {
+  if (lots.isLucky(0.4)) return []
+  const anywhere = Array.from({ length: lots.whole(1, 4) }, () => lots.between(0, durationMs))
+  const atReturns = faults.map(({ atMs, forMs }) => atMs + forMs + lots.between(-500, 1_500))
+  return [...anywhere, ...atReturns].map((atMs) => ({
+    atMs: Math.round(atMs),
+    line: lots.oneOf(['primary', 'backup']),
+    forMs: Math.round(lots.between(50, 4_000)),
+    byMs: Math.round(lots.between(20, READ_LATE_MAX_MS)),
+  }))
 }
 
 function drawFault(lots: Lots, durationMs: number, kinds: readonly [FaultName, ...FaultName[]]): Fault {
@@ -205,6 +224,7 @@ export function calmSchedule(start: string, overrides: Partial<Schedule> = {}): 
     reconnectMs: 1_000,
     faults: [],
     acts: [],
+    readLate: [],
     ...overrides,
   }
 }

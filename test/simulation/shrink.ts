@@ -31,6 +31,10 @@ export async function shrink(
       const acts = smallest.acts.filter((_, k) => k !== i)
       isSmaller = (await goesWrong({ ...smallest, acts })) || isSmaller
     }
+    for (let i = smallest.readLate.length - 1; i >= 0; i--) {
+      const readLate = smallest.readLate.filter((_, k) => k !== i)
+      isSmaller = (await goesWrong({ ...smallest, readLate })) || isSmaller
+    }
   }
   const plain: Partial<Schedule>[] = [
     { standby: 'hot' },

@@ -31,9 +31,19 @@ export interface FrontParts {
   /** The vendor library tries again after about this long. */
   reconnectMs: number
   quirks: FrontQuirks
+  /** Stretches in which the supervisor comes to this line's pipe late. */
+  readLate: readonly ReadLate[]
   /** A login reaches the front, or an answer reaches the supervisor. */
   loginSent(line: Line, account: string): void
   loginAnswered(line: Line, account: string, code: number): void
+}
+
+/** Frames written from `atMs` of the schedule on, for `forMs`, are read so much later; meanwhile the other pipe may be read in time. */
+export interface ReadLate {
+  atMs: number
+  line: Line
+  forMs: number
+  byMs: number
 }
 
 /** What fronts were seen to do beyond the faults of a scenario. */
@@ -42,11 +52,15 @@ export interface FrontQuirks {
   isSilentOn?: (line: Line, exchange: string, nowMs: number) => boolean
   /** The front is not there. */
   isDown?: (line: Line, nowMs: number) => boolean
+  /** How long the front keeps a connection that it accepts then; null when it keeps it. */
+  dropsAfterMs?: (line: Line, nowMs: number) => number | null
   /** The front drops a session that asks for more contracts than this within the window. */
   subscribeBurst?: { contracts: number; withinMs: number; reason: number }
 }
 
 const QUEUE_MAX = 32_768
+/** Time that it takes to read what has gathered, by the time in which it was written. */
+const READING = 0.01
 const HUNG_FOR_EVER = Number.POSITIVE_INFINITY
 
 export class SimFront {
@@ -57,11 +71,17 @@ export class SimFront {
   #bridge: SimBridge | null = null
   #active: ActiveFaults
   readonly #queueRecord = new Int32Array(QUEUE_MAX)
+  /** When the bridge's callback is due, and when the supervisor will have read the frame. */
   readonly #queueAtMs = new Float64Array(QUEUE_MAX)
+  readonly #queueReadMs = new Float64Array(QUEUE_MAX)
   readonly #queuedAtMs = new Float64Array(QUEUE_MAX)
   #queueHead = 0
   #queueTail = 0
   #lastQueuedMs = 0
+  /** Ordinals of the ticks that a fault made the line leave out, by contract. */
+  readonly #skipped: Set<number>[]
+  /** When the tick handed over last was stamped, in market time. */
+  stampMs = 0
   #loginErrorOnce = 0
   readonly #idsByName: ReadonlyMap<string, number>
 
@@ -71,6 +91,7 @@ export class SimFront {
     this.index = lineIndex(parts.line)
     this.account = parts.account
     this.#active = faultsAt(parts.scenario, parts.line, Number.NEGATIVE_INFINITY)
+    this.#skipped = parts.market.contracts.map(() => new Set())
     this.#idsByName = new Map(parts.market.contracts.map(({ symbol }, i) => [symbol, i]))
     for (const moment of momentsFrom(parts.scenario, parts.line, 0)) {
       parts.time.after(parts.startMs + moment.atMs - parts.time.nowMs, () => this.#happen(moment))
@@ -120,6 +141,7 @@ export class SimFront {
   leaveOut(ms: number): void {
     for (let i = this.#queueHead; i < this.#queueTail; i++) {
       this.#queueAtMs[i % QUEUE_MAX] = (this.#queueAtMs[i % QUEUE_MAX] ?? 0) + ms
+      this.#queueReadMs[i % QUEUE_MAX] = (this.#queueReadMs[i % QUEUE_MAX] ?? 0) + ms
       this.#queuedAtMs[i % QUEUE_MAX] = (this.#queuedAtMs[i % QUEUE_MAX] ?? 0) + ms
     }
     if (this.#lastQueuedMs > 0) this.#lastQueuedMs += ms
@@ -143,23 +165,59 @@ export class SimFront {
     const faults = this.active
     let dueMs = time.nowMs + latencyMs + lots.between(0, 15)
     if (faults.touchesTicks || faults.lagMs > 0) {
-      if (faults.muted) return
-      for (const { ratio, salt } of faults.lose) if (lot(record ^ salt, ring.ordinal[record] ?? 0) < ratio) return
+      if (faults.muted) {
+        this.#skip(record)
+        return
+      }
+      for (const { ratio, salt } of faults.lose) {
+        if (lot(record ^ salt, ring.ordinal[record] ?? 0) >= ratio) continue
+        this.#skip(record)
+        return
+      }
       dueMs += faults.lagMs
       for (const { kinds, ratio, replace } of faults.garbage) {
         if (!lots.isLucky(ratio)) continue
         this.#queue(this.#corrupt(record, kinds[lots.whole(0, kinds.length - 1)] ?? 'nan'), dueMs)
-        if (replace) return
+        if (!replace) continue
+        this.#skip(record)
+        return
       }
       if (faults.duplicate) this.#queue(record, dueMs)
     }
     this.#queue(record, dueMs)
   }
 
+  #skip(record: number): void {
+    const { contract, ordinal } = this.parts.market.ring
+    this.#skipped[contract[record] ?? 0]?.add(ordinal[record] ?? 0)
+  }
+
+  hasSkipped(contract: number, ordinal: number): boolean {
+    return this.#skipped[contract]?.has(ordinal) === true
+  }
+
   get nextDeliveryMs(): number {
     if (this.#queueHead === this.#queueTail) return Number.POSITIVE_INFINITY
-    const dueMs = this.#queueAtMs[this.#queueHead % QUEUE_MAX] ?? 0
-    return Math.max(dueMs, this.#bridge?.hungUntilMs ?? 0)
+    const readMs = this.#queueReadMs[this.#queueHead % QUEUE_MAX] ?? 0
+    return Math.max(readMs, this.#bridge?.hungUntilMs ?? 0)
+  }
+
+  /** From now until the supervisor reads what is written now; 0 when it is prompt. */
+  readDelayMs(): number {
+    const { nowMs } = this.parts.time
+    return this.#readMs(nowMs) - nowMs
+  }
+
+  /** When the supervisor reads what the bridge writes at `ms`: never before what was written earlier. */
+  #readMs(ms: number): number {
+    let readMs = ms
+    for (const { line, atMs, forMs, byMs } of this.parts.readLate) {
+      const fromMs = this.parts.startMs + atMs
+      const sinceEndMs = Math.max(0, ms - fromMs - forMs)
+      // What has gathered is read in a moment, but one after the other.
+      if (line === this.line && ms >= fromMs) readMs = Math.max(readMs, ms + byMs - (1 - READING) * sinceEndMs)
+    }
+    return readMs
   }
 
   get nextRecord(): number {
@@ -169,12 +227,15 @@ export class SimFront {
   /** Hands the next waiting tick to the supervisor. */
   deliver(): void {
     const record = this.#queueRecord[this.#queueHead % QUEUE_MAX] ?? 0
-    this.#queueHead++
     const { time, market } = this.parts
+    const calledMs = Math.max(this.#queueAtMs[this.#queueHead % QUEUE_MAX] ?? 0, this.#bridge?.hungUntilMs ?? 0)
+    const agoMs = Math.max(0, time.nowMs - calledMs)
+    this.stampMs = time.nowMs - agoMs
+    this.#queueHead++
     const { views } = market.ring
     const at = market.ring.byteOf(record)
-    views.f64[(at + TICK_AT.receivedWallMs) >> 3] = time.wallMs()
-    views.f64[(at + TICK_AT.receivedMonotonicMs) >> 3] = time.monotonicMs()
+    views.f64[(at + TICK_AT.receivedWallMs) >> 3] = time.wallMs() - agoMs
+    views.f64[(at + TICK_AT.receivedMonotonicMs) >> 3] = time.monotonicMs() - agoMs
     this.#bridge?.tick(views, at)
   }
 
@@ -207,8 +268,17 @@ export class SimFront {
     return quirks.isSilentOn?.(this.line, market.contracts[contract]?.exchange ?? '', time.nowMs) === true
   }
 
+  /** What is under way from the front is lost with the connection; what the bridge has written is not. */
   forgetQueue(): void {
-    this.#clearQueue()
+    if (this.isHung) {
+      this.#clearQueue()
+      return
+    }
+    const { nowMs } = this.parts.time
+    while (this.#queueTail > this.#queueHead && (this.#queueAtMs[(this.#queueTail - 1) % QUEUE_MAX] ?? 0) > nowMs) {
+      this.#queueTail--
+    }
+    this.#lastQueuedMs = 0
   }
 
   #corrupt(record: number, kind: Parameters<typeof corruptTick>[1]): number {
@@ -225,6 +295,7 @@ export class SimFront {
     this.#lastQueuedMs = Math.max(this.#lastQueuedMs, dueMs)
     this.#queueRecord[this.#queueTail % QUEUE_MAX] = record
     this.#queueAtMs[this.#queueTail % QUEUE_MAX] = this.#lastQueuedMs
+    this.#queueReadMs[this.#queueTail % QUEUE_MAX] = this.#readMs(this.#lastQueuedMs)
     this.#queuedAtMs[this.#queueTail % QUEUE_MAX] = this.parts.time.nowMs
     this.#queueTail++
   }
@@ -285,6 +356,8 @@ class SimBridge implements Bridge {
   #connection = 0
   readonly #asked: { atMs: number; contracts: number }[] = []
   #isAbandoned = false
+  /** The supervisor knows that the bridge is over: its pipe is read to the end. */
+  #isToldOver = false
   #onOver: () => void = () => undefined
 
   constructor(front: SimFront, sink: BridgeSink) {
@@ -308,7 +381,7 @@ class SimBridge implements Bridge {
   }
 
   tick(views: Parameters<BridgeSink['tick']>[0], at: number): void {
-    if (this.isOver || this.#isAbandoned) return
+    if (this.#isToldOver || this.#isAbandoned) return
     this.#sink.reading()
     this.#sink.tick(views, at)
   }
@@ -325,7 +398,7 @@ class SimBridge implements Bridge {
 
   retire(graceMs: number): Promise<void> {
     return new Promise((resolve) => {
-      if (this.isOver) {
+      if (this.#isToldOver) {
         resolve()
         return
       }
@@ -346,13 +419,16 @@ class SimBridge implements Bridge {
 
   die(): void {
     if (this.isOver) return
+    this.#front.forgetQueue()
     this.isOver = true
     this.session = 'down'
     this.#connection++
     this.subscribed.fill(0)
-    this.#front.forgetQueue()
-    if (!this.#isAbandoned) this.#sink.ended({ kind: 'exited', code: 1, signal: null })
-    this.#onOver()
+    this.#throughPipe(() => {
+      this.#isToldOver = true
+      if (!this.#isAbandoned) this.#sink.ended({ kind: 'exited', code: 1, signal: null })
+      this.#onOver()
+    })
   }
 
   hang(forMs: number): void {
@@ -395,9 +471,18 @@ class SimBridge implements Bridge {
       if (this.#front.isConnectable) {
         this.session = 'connected'
         this.#emit('connected', {})
+        this.#dropSoon()
       } else this.#soon(lots.between(0.5, 1.5) * reconnectMs, attempt)
     }
     this.#soon(lots.between(3, 30), attempt)
+  }
+
+  #dropSoon(): void {
+    const { line, parts } = this.#front
+    const holdsMs = parts.quirks.dropsAfterMs?.(line, parts.time.nowMs) ?? null
+    if (holdsMs === null) return
+    const connection = this.#connection
+    this.#soon(holdsMs, () => connection === this.#connection && this.disconnect(0))
   }
 
   #login(request: number): void {
@@ -480,8 +565,7 @@ class SimBridge implements Bridge {
     }
     const { time } = this.#front.parts
     const { instrument = 0, code = 0, request = 0, numbers = [], texts = [] } = fields
-    this.#sink.reading()
-    this.#sink.message({
+    const message: Message = {
       type,
       sequence: 0,
       instrument,
@@ -491,7 +575,20 @@ class SimBridge implements Bridge {
       request,
       numbers,
       texts: texts.map((text) => ENCODER.encode(text)),
+    }
+    this.#throughPipe(() => {
+      if (this.#isToldOver || this.#isAbandoned) return
+      this.#sink.reading()
+      this.#sink.message(message)
     })
+  }
+
+  /** Behind what was written before, and as late as the pipe is read. */
+  #throughPipe(act: () => void): void {
+    const delayMs = this.#isAbandoned ? 0 : this.#front.readDelayMs()
+    if (delayMs === 0) act()
+    // A little later than the ticks before it, which come at their moment's end.
+    else this.#front.parts.time.after(delayMs + 0.001, act)
   }
 }
 

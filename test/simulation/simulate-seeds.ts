@@ -64,11 +64,12 @@ export async function simulateSeeds(options: SeedsOptions): Promise<SeedsEnd> {
 }
 
 function tell(seed: number, { schedule, end }: { schedule: Schedule; end: SimulationEnd }): string {
-  const { faults, acts, startMs, ...rest } = schedule
+  const { faults, acts, readLate, startMs, ...rest } = schedule
   return [
     `seed ${seed}, ${Math.round(end.atMs)} ms after ${isoShanghai(startMs)}: ${end.violation?.message ?? 'not repeated'}`,
     `  ${JSON.stringify({ startMs, ...rest })}`,
     ...faults.map((fault) => `  fault ${JSON.stringify(fault)}`),
     ...acts.map((act) => `  act   ${JSON.stringify(act)}`),
+    ...readLate.map((each) => `  late  ${JSON.stringify(each)}`),
   ].join('\n')
 }

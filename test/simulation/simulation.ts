@@ -216,11 +216,7 @@ export class Simulation {
       front.abandon()
       return false
     }
-    const contract = this.market.ring.contract[record] ?? 0
-    const knewContract = life.arbiter.day[contract] !== 0 && this.oracle.hasSeenTruth(contract)
-    this.oracle.delivering(record)
-    const outcome = life.deliver(front)
-    this.oracle.judgeTick(front, record, outcome, knewContract)
+    life.deliver(front, record)
     return life.sessions[front.line].state !== 'streaming'
   }
 
@@ -322,6 +318,7 @@ export class Simulation {
       latencyMs: line === 'primary' ? 18 : 25,
       reconnectMs: schedule.reconnectMs,
       quirks: this.#options.quirks ?? {},
+      readLate: schedule.readLate,
       loginSent: (which, account) => {
         this.#options.loginSent?.(which, this.time.nowMs)
         this.oracle.loginSent(which, account)
