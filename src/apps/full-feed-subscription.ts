@@ -123,6 +123,21 @@ nothing of ours is wrong, and the old list stays; 77 also when the front refuses
       const shared = sharedOptionsOf(sub)
       result = import('./full-feed-subscription/journal-commands.ts').then(({ verify }) => verify(shared, env))
     })
+  command
+    .command('publish')
+    .description(
+      'bring the journal into the stream again, from a tick on: through the daemon, or without one by itself',
+    )
+    .requiredOption('--from <seq>', "sequence of the first tick, as in `seq` of export's rows", wholeNumber)
+    .option('--again', 'also ticks that the stream holds already: it then has them twice', false)
+    .addHelpText(
+      'after',
+      '\nBesides, 69: the bus is out of reach, holds those ticks already, or left some to the next start of the daemon.',
+    )
+    .action((options: { from: number; again: boolean }, sub: Command) => {
+      const shared = sharedOptionsOf(sub)
+      result = import('./full-feed-subscription/publish.ts').then(({ publish }) => publish(shared, env, options))
+    })
 
   const usage = await parseCommandLine(command, argv)
   return usage ?? (await result)
@@ -158,6 +173,11 @@ function oneOf<Choice extends string>(...choices: Choice[]): (value: string) => 
     if (choice === undefined) throw new InvalidArgumentError(`Allowed choices are ${choices.join(', ')}.`)
     return choice
   }
+}
+
+function wholeNumber(text: string): number {
+  if (!/^[1-9]\d{0,15}$/.test(text)) throw new InvalidArgumentError('A whole number from 1 on is expected.')
+  return Number(text)
 }
 
 export type { RunOptions }

@@ -35,6 +35,7 @@ export function controlRoutes(parts: RouteParts): ControlRoutes {
     ['GET /v1/subscriptions', async () => json(subscriptions(parts))],
     ['GET /v1/ticks', async ({ query }) => ticks(parts, query.get('pattern') ?? '*')],
     ['POST /v1/subscribe', async ({ body }) => json(subscribe(parts, parseSubscribeOrder(body)))],
+    ['POST /v1/publish', async ({ body }) => json(await publishAgain(parts, body))],
     ['POST /v1/serving-line', async ({ body }) => json(await changeServingLine(parts, parseServingOrder(body)))],
     [
       'POST /v1/shutdown',
@@ -176,6 +177,18 @@ export function subscribe(parts: StatusParts & Pick<RouteParts, 'audit'>, order:
     rejected,
     batches: Math.ceil(accepted.size / 500),
   }
+}
+
+/** Answered when it has begun; how far it is shows as the bus's backlog. */
+async function publishAgain({ bus, audit }: RouteParts, body: unknown) {
+  if (bus === null) {
+    throw new Failure('no-bus', 'the running daemon has no bus', 'Set NATS_URL and start it again.')
+  }
+  const from = numberField(body, 'from')
+  if (from === null) throw new Failure('bad-request', 'from is no number', 'Send {"from": 1000001399}.')
+  const range = await bus.publisher.republish(from, field(body, 'again') === true)
+  audit('publish', { ...range })
+  return range
 }
 
 function stalledSlots(parts: StatusParts): number[] {

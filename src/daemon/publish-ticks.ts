@@ -64,6 +64,16 @@ export type PublisherState =
   | { kind: 'foreign-writer'; by: StreamTick | null }
   | { kind: 'closed' }
 
+/** The ticks that an operator's order concerns, by journal sequence. */
+export interface Republication {
+  from: number
+  to: number
+}
+
+const NOT_CONNECTED = {
+  message: 'There is no connection to the bus.',
+  remedy: 'Try again when start-live-env status says that the bus is connected.',
+}
 const WINDOW_TICKS = 1024
 /** Redialling is cheap and safe, and a stream without a leader does not answer at all. */
 const ACK_TIMEOUT_MS = 2_000
@@ -195,12 +205,38 @@ export class Publisher {
   }
 
   /**
-   * Publishes the journal again from `sequence` on, in order; ticks that come meanwhile wait behind. The stream then holds those ticks
-   * twice. Goes on after a restart.
+   * Publishes the journal again from tick `from` on, in order; ticks that come meanwhile wait behind. Goes on after a restart, behind what
+   * the stream has then. Ticks that the stream holds already are published twice only with `again`.
+   * @throws Failure `bus-not-connected`, `no-such-tick`, `already-published`, or BusFailureKind
    */
-  republish(sequence: number): void {
-    this.#republishFrom = Math.max(1, sequence)
-    this.#failLink(busFailure('bus-out-of-step', `Publication begins again at tick ${sequence}, as ordered.`))
+  async republish(from: number, again: boolean): Promise<Republication> {
+    const link = this.#link
+    if (link === null || !this.connected) {
+      const { message, remedy } = this.state.kind === 'waiting' ? this.state.failure : NOT_CONNECTED
+      throw new Failure('bus-not-connected', message, remedy)
+    }
+    const to = this.#options.written()
+    if (!Number.isSafeInteger(from) || from < 1 || from > to) {
+      const message = `The journal ends with tick ${to}, so nothing begins at ${from}.`
+      throw new Failure(
+        'no-such-tick',
+        message,
+        'See `full-feed-subscription verify` for the ticks that the journal holds.',
+      )
+    }
+    const { name, last } = await link.streamEnd()
+    const held = last?.tick?.host === this.#options.host ? last.tick.sequence : 0
+    if (held >= from && !again) {
+      const message = `The stream ${name} holds ticks up to ${held} already; from ${from} on they would be in it twice.`
+      throw new Failure(
+        'already-published',
+        message,
+        'Give --again if that is wanted: consumers tell them apart by seq.',
+      )
+    }
+    this.#republishFrom = from
+    this.#failLink(busFailure('bus-out-of-step', `Publication begins again at tick ${from}, as ordered.`))
+    return { from, to }
   }
 
   /**
@@ -227,7 +263,7 @@ export class Publisher {
     const startedMs = clock.monotonicMs()
     let seenMs = startedMs
     let seen = this.#cursor.sequence
-    while (this.#cursor.sequence < target || !this.#outbox.isEmpty) {
+    while (this.#republishFrom !== null || this.#cursor.sequence < target || !this.#outbox.isEmpty) {
       const nowMs = clock.monotonicMs()
       if (this.#cursor.sequence !== seen) [seen, seenMs] = [this.#cursor.sequence, nowMs]
       const isDead = !this.connected && nowMs - seenMs > DEAD_BUS_GRACE_MS

@@ -139,7 +139,9 @@ describe.skipIf(lacksNats)('whatever happens to a real nats-server', () => {
     expect((await stored())[0]).toBe(1001)
     expect(alarms().join()).toContain('removed from the end')
 
-    publisher.republish(901)
+    await expect(publisher.republish(901, false)).rejects.toMatchObject({ kind: 'already-published' })
+    await expect(publisher.republish(1501, true)).rejects.toMatchObject({ kind: 'no-such-tick' })
+    expect(await publisher.republish(901, true)).toEqual({ from: 901, to: 1500 })
     await until('the republication', async () => (await stored()).length === 500 + 600)
     await caughtUp(publisher)
     expect((await stored()).slice(500)).toEqual(await journalled(901))

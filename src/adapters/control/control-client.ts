@@ -7,8 +7,10 @@ import type { Line } from '#domain/line.ts'
 import type { FeedStatus } from '#domain/status.ts'
 import { type ExchangeFailure, exchange, type HttpRequest } from './http-exchange.ts'
 import {
+  type PublishedAgain,
   parseFailover,
   parseHealth,
+  parsePublishedAgain,
   parseRefusal,
   parseStatus,
   parseSubscribed,
@@ -58,6 +60,7 @@ export interface ControlClient {
   subscriptions(): Promise<SubscriptionList>
   subscribe(order: SubscribeOrder): Promise<Answer<SubscribeOutcome>>
   servingLine(order: ServingLineOrder): Promise<Answer<ServingLineOutcome>>
+  publishAgain(order: { from: number; again: boolean }): Promise<Answer<PublishedAgain>>
   shutdown(reason: string): Promise<Answer<null>>
 }
 
@@ -102,6 +105,7 @@ export function controlClient(options: ControlClientOptions): ControlClient {
     subscriptions: () => ask('/v1/subscriptions', parseSubscriptions),
     subscribe: (body) => order('/v1/subscribe', body, parseSubscribed),
     servingLine: (body) => order('/v1/serving-line', body, parseFailover),
+    publishAgain: (body) => order('/v1/publish', body, parsePublishedAgain),
     shutdown: async (reason) => {
       // Answered before the draining begins, so a daemon that does not answer soon does not listen at all.
       const answer = await call({ method: 'POST', path: '/v1/shutdown', body: { reason }, timeoutMs }, () => true)

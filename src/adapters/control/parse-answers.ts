@@ -45,6 +45,12 @@ export interface SubscribeOutcome {
   batches: number
 }
 
+/** The ticks that are published again, by journal sequence. */
+export interface PublishedAgain {
+  from: number
+  to: number
+}
+
 export interface ServingLineOutcome {
   /** Null when the serving line did not change. */
   failover: FailoverRecord | null
@@ -77,6 +83,10 @@ export function parseSubscribed(value: unknown): SubscribeOutcome | null {
     rejected: Array.isArray(value['rejected']) ? (value['rejected'] as SubscribeOutcome['rejected']) : [],
     batches: countOf(value['batches']),
   }
+}
+
+export function parsePublishedAgain(value: unknown): PublishedAgain | null {
+  return isRecord(value) ? { from: countOf(value['from']), to: countOf(value['to']) } : null
 }
 
 export function parseFailover(value: unknown): ServingLineOutcome | null {
