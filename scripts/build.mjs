@@ -16,12 +16,13 @@ const entries = {
   'sim-bridge': 'src/apps/sim-bridge.ts',
   'replay-bridge': 'src/apps/replay-bridge.ts',
   bench: 'test/bench/bench.ts',
+  'bus-bench': 'test/bench/bus-bench.ts',
 }
 const present = Object.fromEntries(Object.entries(entries).filter(([, file]) => existsSync(`${root}/${file}`)))
 
 // Entries that are built together share chunks, and every further chunk costs a command's start half a millisecond: what timers and
 // probes run is built apart from the rest.
-const apart = ['check-feed-health', 'full-feed-subscription']
+const apart = ['check-feed-health', 'full-feed-subscription', 'bus-bench']
 const groups = [...apart.map((name) => [name]), Object.keys(present).filter((name) => !apart.includes(name))]
 const settings = {
   metafile: true,

@@ -104,5 +104,5 @@ describe.skipIf(lacksNats)('a cluster of three', () => {
     const connection = await (servers[0] as NatsServer).connect()
     expect(await inStream(connection)).toEqual(await liveTicks(rig))
     await connection.close()
-  }, 300_000)
+  }, 60_000 + ELECTIONS * 90_000)
 })

@@ -2,11 +2,12 @@
  * What the product costs, measured on this machine: `npm run bench` prints a table, `-- --write` keeps it in docs/benchmarks.md. The end
  * to end figures come from the real daemon with two real simulator processes; nothing is stubbed.
  */
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { benchArbitration } from './bench-arbitration.ts'
 import { type DaemonFigures, measureDaemon } from './bench-daemon.ts'
 import { benchFailover } from './bench-failover.ts'
@@ -28,6 +29,14 @@ async function main(): Promise<void> {
   const add = (what: string, figure: string) => {
     rows.push({ what, figure })
     console.log(`${what.padEnd(64)} ${figure}`)
+  }
+
+  // By itself, since it has options of its own.
+  if (process.argv.includes('--bus')) {
+    const program = fileURLToPath(new URL('bus-bench.js', import.meta.url))
+    process.exitCode =
+      spawnSync(process.execPath, [program, ...process.argv.slice(2)], { stdio: 'inherit' }).status ?? 1
+    return
   }
 
   // By itself: `npm run bench -- --failover 20`.

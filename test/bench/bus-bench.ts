@@ -1,13 +1,12 @@
 /**
  * How fast a process reads the journal and publishes, beside a publish-only ceiling against the same server in the same run: on a shared
- * machine only the ratio means anything. `node bus-bench.js [--seconds 60] [--repeats 5] [--outage 60]
- * [--rates 20000,50000,100000]`; the short form,
- * without arguments, takes some ten seconds. Two processes, as in production with one of them doing nothing else: this one writes the
- * journal at the rate asked for, the other follows it.
+ * machine only the ratio means anything. `npm run bench -- --bus [--seconds 60] [--repeats 5] [--outage 60] [--rates 20000,50000,100000]`;
+ * the short form, without arguments, takes some ten seconds. Two processes, as in production with one of them doing nothing else: this
+ * one writes the journal at the rate asked for, the other follows it.
  */
 import { fork } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -17,6 +16,7 @@ import { natsTickBus } from '#adapters/bus/nats/nats-tick-bus.ts'
 import { sleep, systemClock } from '#clock.ts'
 import { LatestTicks } from '#daemon/latest-ticks.ts'
 import { Publisher } from '#daemon/publish-ticks.ts'
+import { IntervalHistogram } from '#domain/interval-histogram.ts'
 import { HiddenText } from '#domain/secret-ref.ts'
 import { BusRig, busOptions, HOST } from '../support/bus-rig.ts'
 import { NatsServer } from '../support/nats-server.ts'
@@ -34,7 +34,6 @@ interface Report {
 
 /** The process that is measured: follows a journal until it is told to report. */
 async function publishUntilAsked(url: string, journalDirectory: string, stateDir: string): Promise<void> {
-  const { IntervalHistogram } = await import('#domain/interval-histogram.ts')
   const latency = new IntervalHistogram()
   const publisher = await Publisher.open({
     bus: natsTickBus({ options: busOptions([url]), name: 'bench', resolveSecret: async () => new HiddenText('') }),
@@ -125,7 +124,15 @@ async function feedUntil(rig: BusRig, rate: number, isOver: (sent: number) => bo
   }
 }
 
-async function measure(rate: number, seconds: number): Promise<Report> {
+/** Messages in the stream, whose chain lets none in twice. */
+async function storedIn(server: NatsServer): Promise<number> {
+  const connection = await server.connect()
+  const { state } = await (await jetstreamManager(connection)).streams.info('MARKET_TICKS')
+  await connection.close()
+  return state.messages
+}
+
+async function measure(rate: number, seconds: number): Promise<Report & { stored: number; load: number }> {
   const server = await NatsServer.start({ store: mkdtempSync(join(tmpdir(), 'bench-')) })
   const rig = new BusRig()
   try {
@@ -136,7 +143,13 @@ async function measure(rate: number, seconds: number): Promise<Report> {
     await feedUntil(rig, rate, (sent) => sent >= rate * seconds)
     const report = new Promise<Report>((resolve) => child.once('message', (message) => resolve(message as Report)))
     child.send(writer.lastSequence)
-    return await report
+    const load = Number((loadavg()[0] ?? 0).toFixed(1))
+    const measured = { ...(await report), stored: await storedIn(server), load }
+    if (measured.stored !== writer.lastSequence) {
+      console.error(`NOT KEPT: ${writer.lastSequence} ticks in the journal, ${measured.stored} in the stream`)
+      process.exitCode = 1
+    }
+    return measured
   } finally {
     await rig.remove()
     await server.remove()
@@ -162,17 +175,11 @@ async function outage(
     await sleep(outageMs)
     await server.start()
     const startedMs = performance.now()
-    const progress = async () => {
-      const connection = await connect({ servers: server.url })
-      const { state } = await (await jetstreamManager(connection)).streams.info('MARKET_TICKS')
-      await connection.close()
-      return state.messages
-    }
-    const before = await progress()
+    const before = await storedIn(server)
     let messages = before
     while (writer.lastSequence - messages > rate / 10) {
       await sleep(50)
-      messages = await progress()
+      messages = await storedIn(server)
     }
     const seconds = (performance.now() - startedMs) / 1000
     isOver = true
@@ -234,7 +241,8 @@ async function busBench(options: {
         bench: 'journal to JetStream',
         rate,
         seconds: options.seconds,
-        published: of((run) => run.published),
+        load_average: of((run) => run.load),
+        stored: of((run) => run.stored),
         reached: Math.round(of((run) => run.published / run.seconds)),
         ack_p50_ms: of((run) => run.ackP50Ms),
         ack_p99_ms: of((run) => run.ackP99Ms),
@@ -278,6 +286,7 @@ const { values, positionals } = parseArgs({
     repeats: { type: 'string', default: '1' },
     outage: { type: 'string', default: '2' },
     rates: { type: 'string', default: '20000' },
+    bus: { type: 'boolean' },
   },
 })
 if (values.publish) {
