@@ -1,5 +1,7 @@
 /** What each mode does, and what it needs for it. The texts of the modes are in options.ts. */
 import { audit } from './audit.ts'
+import { backup, restore } from './backup.ts'
+import { bundle } from './bundle.ts'
 import { drill } from './drill.ts'
 import type { ModeName } from './options.ts'
 import type { ModeEnd, Run } from './run.ts'
@@ -27,5 +29,8 @@ export const MODES: Readonly<Record<ModeName, Mode>> = {
   pause: { run: setAutomation('pause'), locks: false, changes: true },
   resume: { run: setAutomation('resume'), locks: false, changes: true },
   kill: { run: kill, locks: false, changes: true },
+  backup: { run: backup, locks: true, changes: true },
+  restore: { run: restore, locks: true, changes: true },
+  bundle: { run: bundle, locks: false, changes: true },
   audit: { run: audit, locks: false, changes: false },
 }

@@ -14,6 +14,9 @@ export type ModeName =
   | 'pause'
   | 'resume'
   | 'kill'
+  | 'backup'
+  | 'restore'
+  | 'bundle'
   | 'audit'
 
 /** Options that only some modes know, by their names on the command line. */
@@ -32,8 +35,8 @@ export type ModeOption =
 export interface ModeText {
   summary: string
   options: readonly ModeOption[]
-  /** Words that may follow the mode. */
-  operands?: readonly string[]
+  /** What may follow the mode: one of these words, or the file that it needs. */
+  operands?: readonly string[] | 'file'
 }
 
 const STARTING = ['window', 'config', 'timeout', 'reason', 'dry-run', 'strict', 'if-trading-day'] as const
@@ -55,6 +58,13 @@ export const MODE_TEXTS: Readonly<Record<ModeName, ModeText>> = {
   pause: { summary: 'automatic failover off; operator commands still work', options: ['reason'] },
   resume: { summary: 'automatic failover on', options: ['reason'] },
   kill: { summary: 'cut both lines at once and refuse every start until the latch is cleared', options: ['reason'] },
+  backup: { summary: 'write what the state directory must not lose to FILE', options: ['reason'], operands: 'file' },
+  restore: {
+    summary: 'put a backup FILE into a state directory that nothing uses',
+    options: ['reason', 'dry-run'],
+    operands: 'file',
+  },
+  bundle: { summary: 'all that a postmortem needs, masked, in FILE', options: ['reason'], operands: 'file' },
   audit: { summary: 'who did what; "audit verify" proves that nobody changed it', options: [], operands: ['verify'] },
 }
 
@@ -99,7 +109,7 @@ export function environmentCommand(): Command {
     examples: ['start-live-env --profile live --if-trading-day', 'start-live-env failover --reason "front 2 is slow"'],
   })
     .argument('[mode]', 'what to do', modeOf, 'start')
-    .argument('[word]', 'for audit: verify')
+    .argument('[word]', 'for audit: verify; for backup, restore, bundle: the file')
     .addOption(
       new Option('--window <window>', 'trading window (default: by the market calendar)').choices([
         'day',
@@ -151,11 +161,7 @@ export function runOptionsOf(command: Command): RunOptions {
   const given = command.opts<ParsedOptions>()
   const [mode = 'start', operand] = command.processedArgs as [ModeName | undefined, string | undefined]
   refuseForeignOptions(command, mode)
-  const { operands = [] } = MODE_TEXTS[mode]
-  if (operand !== undefined && !operands.includes(operand)) {
-    const takes = operands.length === 0 ? 'nothing' : `only ${operands.join(', ')}`
-    command.error(`error: ${mode} is followed by ${takes}, not by ${operand}`)
-  }
+  refuseForeignOperand(command, mode, operand)
   if (given.clearLatch !== undefined && given.reason === undefined) {
     command.error('error: --clear-latch needs --reason: say what was done about the cause')
   }
@@ -197,6 +203,18 @@ function refuseForeignOptions(command: Command, mode: ModeName): void {
     (option) => command.getOptionValueSource(camelCase(option)) === 'cli' && !MODE_TEXTS[mode].options.includes(option),
   )
   if (foreign !== undefined) command.error(`error: ${mode} takes no --${foreign}`)
+}
+
+function refuseForeignOperand(command: Command, mode: ModeName, operand: string | undefined): void {
+  const { operands = [] } = MODE_TEXTS[mode]
+  if (operands === 'file') {
+    if (operand === undefined || operand === '')
+      command.error(`error: ${mode} needs a file: start-live-env ${mode} FILE`)
+    return
+  }
+  if (operand === undefined || operands.includes(operand)) return
+  const takes = operands.length === 0 ? 'nothing' : `only ${operands.join(', ')}`
+  command.error(`error: ${mode} is followed by ${takes}, not by ${operand}`)
 }
 
 const MODE_OPTIONS = [...new Set(Object.values(MODE_TEXTS).flatMap((text) => text.options))]

@@ -118,6 +118,9 @@ const EXIT_OF_KIND: Readonly<Record<string, number>> = {
   console: EXIT.configuration,
   calendar: EXIT.configuration,
   'latch-read': EXIT.refused,
+  'archive-unreadable': EXIT.configuration,
+  'archive-unwritable': EXIT.configuration,
+  'backup-invalid': EXIT.configuration,
 }
 
 export function endOf(error: unknown): ModeEnd {

@@ -5,6 +5,7 @@
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TransmittedHealth } from '#adapters/control/parse-answers.ts'
+import type { Config } from '#config/config.ts'
 import { configFingerprint } from '#config/fingerprint.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
 import { maskAccount } from '#domain/secret-ref.ts'
@@ -28,7 +29,7 @@ export async function keepSnapshot({ config, clock }: Run, health: TransmittedHe
     version: VERSION,
     profile: config.profile,
     config_fingerprint: fingerprint,
-    config,
+    config: maskedConfig(config),
     health: {
       verdict: health.verdict,
       coverage_ratio: health.coverage_ratio,
@@ -38,11 +39,16 @@ export async function keepSnapshot({ config, clock }: Run, health: TransmittedHe
     },
   }
   await mkdir(directory, { recursive: true, mode: 0o700 })
-  await writeFile(`${path}.tmp`, `${JSON.stringify(document, masked, 2)}\n`, { mode: 0o600 })
+  await writeFile(`${path}.tmp`, `${JSON.stringify(document, null, 2)}\n`, { mode: 0o600 })
   await rename(`${path}.tmp`, path)
   const kept = (await readdir(directory)).filter((file) => SNAPSHOT_NAME.test(file)).sort()
   for (const file of kept.slice(0, -SNAPSHOTS_KEPT)) await rm(join(directory, file), { force: true })
   return path
+}
+
+/** The configuration as it may be kept and shown. */
+export function maskedConfig(config: Config): unknown {
+  return JSON.parse(JSON.stringify(config, masked))
 }
 
 function masked(name: string, value: unknown): unknown {
