@@ -1,5 +1,6 @@
 /** Opens the journal under the configured policy, and tells operators what it has to say. */
 import { join } from 'node:path'
+import type { JournalEvent } from '#adapters/journal/journal-trouble.ts'
 import { openJournal } from '#adapters/journal/open-journal.ts'
 import type { Config } from '#config/config.ts'
 import type { IntervalHistogram, RecentHistogram } from '#domain/interval-histogram.ts'
@@ -38,7 +39,7 @@ export async function openTickJournal(
     },
     onTrouble: ({ kind, message, remedy }) => log('error', `${message} ${remedy}`, { component: 'journal', kind }),
     onEvent: (event) =>
-      log(event.kind === 'segment-started' ? 'debug' : 'warn', `journal: ${event.kind}`, {
+      log(levelOf(event), `journal: ${event.kind}`, {
         ...event,
         component: 'journal',
       }),
@@ -64,4 +65,18 @@ export async function openTickJournal(
     log('warn', recovery.message, { component: 'journal' })
   }
   return journal
+}
+
+/** What the bus has not got yet and never will is an error; that the journal sheds old segments is how it is meant to be. */
+function levelOf(event: JournalEvent): 'debug' | 'warn' | 'error' {
+  switch (event.kind) {
+    case 'segment-started':
+      return 'debug'
+    case 'unpublished-at-risk':
+      return 'error'
+    case 'segment-removed':
+      return event.unpublished > 0 ? 'error' : 'warn'
+    case 'recovered':
+      return 'warn'
+  }
 }
