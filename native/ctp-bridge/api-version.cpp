@@ -1,4 +1,5 @@
-// Prints what a vendor library says its version is. The build runs it, so that the version can be compiled into the bridge.
+// Prints what a vendor library says its version is. The build runs it, so that the version can be compiled into the
+// bridge.
 #include <cstdio>
 #include <dlfcn.h>
 #include <unistd.h>

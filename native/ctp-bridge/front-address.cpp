@@ -59,7 +59,8 @@ Parts partsOf(std::string_view url) {
 bool isFront(std::string_view url) {
   Parts parts = partsOf(url);
   if (parts.scheme != "tcp6") return (parts.scheme == "tcp" || parts.scheme == "ssl") && isHost(parts.host);
-  if (parts.host.size() > 2 && parts.host.front() == '[' && parts.host.back() == ']') parts.host = parts.host.substr(1, parts.host.size() - 2);
+  if (parts.host.size() > 2 && parts.host.front() == '[' && parts.host.back() == ']')
+    parts.host = parts.host.substr(1, parts.host.size() - 2);
   return isAddress(AF_INET6, parts.host);
 }
 

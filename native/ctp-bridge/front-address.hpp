@@ -1,6 +1,7 @@
-// Is this a front address that may be shown to the vendor library? Some libraries die of SIGSEGV on a malformed one, so nothing but
-// the documented forms passes: tcp://host:port, ssl://host:port, tcp6://address:port, each perhaps followed by a space and a SOCKS
-// proxy. src/config/front-address.ts checks the same, this is the second line of defence; one table tests both.
+// Is this a front address that may be shown to the vendor library? Some libraries die of SIGSEGV on a malformed one, so
+// nothing but the documented forms passes: tcp://host:port, ssl://host:port, tcp6://address:port, each perhaps followed
+// by a space and a SOCKS proxy. src/config/front-address.ts checks the same, this is the second line of defence; one
+// table tests both.
 #pragma once
 
 #include <string>

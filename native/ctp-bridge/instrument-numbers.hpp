@@ -1,5 +1,5 @@
-// Numbers for instrument ids, from 1 in the order of first mention. Looked up by the callback thread for each tick, so a look-up takes
-// no lock; entries are only ever added, and live as long as the process.
+// Numbers for instrument ids, from 1 in the order of first mention. Looked up by the callback thread for each tick, so
+// a look-up takes no lock; entries are only ever added, and live as long as the process.
 #pragma once
 
 #include <atomic>
@@ -30,8 +30,8 @@ class InstrumentNumbers {
     }
   }
 
-  /// Finds or adds; `define(entry)` is called once per entry, before anybody else can find it. Null when the table is full, or the id
-  /// is longer than any vendor field.
+  /// Finds or adds; `define(entry)` is called once per entry, before anybody else can find it. Null when the table is
+  /// full, or the id is longer than any vendor field.
   template <class Define>
   Entry* add(std::string_view id, Define define) {
     if (Entry* known = find(id)) return known;

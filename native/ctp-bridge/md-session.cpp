@@ -4,6 +4,7 @@
 #include "instrument-numbers.hpp"
 #include "session.hpp"
 #include "vendor-shape.hpp"
+#include "vendor-slots.hpp"
 
 namespace {
 
@@ -16,11 +17,12 @@ class MdSession final : public Session, public CThostFtdcMdSpi {
     const LoadedLibrary library = loadMdLibrary(options.library, refusal);
     if (refusal) return refusal;
     if (!vendor::Md::choosesProduction && !options.production) {
-      outbox.message(wire::Type::log, {0, 0, {"production_mode=0 has no effect: this SDK has one library per environment"}});
+      outbox.message(wire::Type::log,
+                     {0, 0, {"production_mode=0 has no effect: this SDK has one library per environment"}});
     }
     auto factory = reinterpret_cast<vendor::Md::Pointer>(library.factory);
     CThostFtdcMdApi* created = vendor::Md::create(factory, options.flowDirectory.c_str(), options.production);
-    if (created == nullptr) return Refusal{exitCode::vendor, "the vendor library made no market-data object", "Look at the bridge's log for the vendor's own words."};
+    if (created == nullptr) return noObject("market-data");
     created->RegisterSpi(this);
     for (std::string front : options.fronts) created->RegisterFront(front.data());
     api = created;
@@ -29,19 +31,19 @@ class MdSession final : public Session, public CThostFtdcMdSpi {
   }
 
   void login(const wire::Command& command) override {
-    CThostFtdcReqUserLoginField field{};
-    const bool fits = fill(field.BrokerID, command.option("broker")) && fill(field.UserID, command.option("user")) &&
-                      fill(field.Password, command.option("password")) && fill(field.UserProductInfo, command.option("product_info"));
-    if (!fits) return refused(command, "a login text is longer than the vendor's field", "Correct broker id, user id or password in the configuration.");
-    requested(command, api->ReqUserLogin(&field, command.request()));
+    vendor::Secret<CThostFtdcReqUserLoginField> login;
+    if (!vendor::fillLogin(login.field, command)) return refused(command, vendor::loginTooLong, vendor::loginRemedy);
+    requested(command, api->ReqUserLogin(&login.field, command.request()));
   }
 
   void subscribe(const wire::Command& command) override {
-    requested(command, pass(command, [this](char** ids, int count) { return api->SubscribeMarketData(ids, count); }));
+    requested(command, pass(command, wire::Type::subscribed,
+                            [this](char** ids, int count) { return api->SubscribeMarketData(ids, count); }));
   }
 
   void unsubscribe(const wire::Command& command) override {
-    requested(command, pass(command, [this](char** ids, int count) { return api->UnSubscribeMarketData(ids, count); }));
+    requested(command, pass(command, wire::Type::unsubscribed,
+                            [this](char** ids, int count) { return api->UnSubscribeMarketData(ids, count); }));
   }
 
   void OnFrontConnected() override { outbox.message(wire::Type::connected, {}); }
@@ -50,11 +52,11 @@ class MdSession final : public Session, public CThostFtdcMdSpi {
 
   void OnRspUserLogin(CThostFtdcRspUserLoginField* row, CThostFtdcRspInfoField* info, int request, bool) override {
     const std::string_view tradingDay = row == nullptr ? std::string_view{} : wire::textOf(row->TradingDay);
-    outbox.message(wire::Type::loggedIn, {vendor::errorId(info), request, {message(info), tradingDay}});
+    outbox.message(wire::Type::loggedIn, {vendor::errorId(info), request, {vendor::errorText(info), tradingDay}});
   }
 
   void OnRspError(CThostFtdcRspInfoField* info, int request, bool) override {
-    outbox.message(wire::Type::frontError, {vendor::errorId(info), request, {message(info)}});
+    outbox.message(wire::Type::frontError, {vendor::errorId(info), request, {vendor::errorText(info)}});
   }
 
   void OnRspSubMarketData(CThostFtdcSpecificInstrumentField* row, CThostFtdcRspInfoField* info, int, bool) override {
@@ -79,10 +81,6 @@ class MdSession final : public Session, public CThostFtdcMdSpi {
   }
 
  private:
-  static std::string_view message(const CThostFtdcRspInfoField* info) {
-    return info == nullptr ? std::string_view{} : wire::textOf(info->ErrorMsg);
-  }
-
   static void copyFields(wire::Tick& tick, const CThostFtdcDepthMarketDataField& row) {
     wire::copyText(tick.tradingDay, row.TradingDay);
     wire::copyText(tick.actionDay, row.ActionDay);
@@ -139,25 +137,41 @@ class MdSession final : public Session, public CThostFtdcMdSpi {
     const std::string_view id = row == nullptr ? std::string_view{} : wire::textOf(row->InstrumentID);
     const InstrumentNumbers::Entry* entry = number(id, {});
     if (entry == nullptr) {
-      outbox.message(wire::Type::frontError, {vendor::errorId(info), 0, {message(info)}});
+      // An answer about no contract says something only when it is an error.
+      if (vendor::errorId(info) == 0) return;
+      outbox.message(wire::Type::frontError, {vendor::errorId(info), 0, {vendor::errorText(info)}});
       return;
     }
-    outbox.message(type, {vendor::errorId(info), entry->request.load(std::memory_order_relaxed), {message(info)}, {}, entry->number});
+    outbox.message(type, {vendor::errorId(info),
+                          entry->request.load(std::memory_order_relaxed),
+                          {vendor::errorText(info)},
+                          {},
+                          entry->number});
   }
 
   /// Hands the ids over in one vendor call. The vendor wants mutable strings and keeps none of them after it returned.
   template <class Call>
-  int pass(const wire::Command& command, Call call) {
+  int pass(const wire::Command& command, wire::Type answerType, Call call) {
     std::vector<std::string> ids;
     ids.reserve(command.texts.size());
     for (const std::string& id : command.texts) {
-      if (id.empty() || id.size() >= sizeof(TThostFtdcInstrumentIDType) || id.find('\0') != std::string::npos) {
-        outbox.message(wire::Type::frontError, {notHandedOver, command.request(), {"no instrument of this SDK can have the id '" + id + "'", "Correct the catalogue."}});
+      const bool possible = id.size() < sizeof(TThostFtdcInstrumentIDType) && id.find('\0') == std::string::npos;
+      InstrumentNumbers::Entry* entry = id.find('\0') == std::string::npos ? number(id, {}) : nullptr;
+      if (!possible || id.empty()) {
+        const std::string why = "no instrument of this SDK can have the id '" + id + "'";
+        const char* const remedy = "Correct the catalogue.";
+        outbox.message(wire::Type::frontError, {notHandedOver, command.request(), {why, remedy}});
+        // Refused as a front refuses it, wherever the supervisor can tell which one is meant.
+        if (entry != nullptr) {
+          outbox.message(answerType, {notHandedOver, command.request(), {why, remedy}, {}, entry->number});
+        }
         continue;
       }
-      InstrumentNumbers::Entry* entry = number(id, {});
       if (entry == nullptr) {
-        outbox.message(wire::Type::frontError, {notHandedOver, command.request(), {"too many instruments for one bridge", "Split the catalogue between lines."}});
+        outbox.message(wire::Type::frontError,
+                       {notHandedOver,
+                        command.request(),
+                        {"too many instruments for one bridge", "Split the catalogue between lines."}});
         continue;
       }
       entry->request.store(command.request(), std::memory_order_relaxed);
@@ -180,7 +194,10 @@ LibraryRecord mdLibraryRecord() { return buildRecord::md; }
 
 LoadedLibrary loadMdLibrary(const std::string& given, std::optional<Refusal>& refusal) {
   const LibraryRecord record = mdLibraryRecord();
-  return loadLibrary(libraryPath(given, record, "thostmduserapi_se.so"), record, vendor::Md::symbol, vendor::mdVersionSymbol, refusal);
+  LoadedLibrary library = loadLibrary(libraryPath(given, record, "thostmduserapi_se.so"), record, vendor::Md::symbol,
+                                      vendor::mdVersionSymbol, refusal);
+  if (!refusal) refusal = slots::wrongMd();
+  return library;
 }
 
 Session& mdSession(Outbox& outbox) {

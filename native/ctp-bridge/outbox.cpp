@@ -1,7 +1,7 @@
 #include "outbox.hpp"
 
 #include <cerrno>
-#include <cstdio>
+#include <cstring>
 #include <ctime>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -16,7 +16,8 @@ constexpr std::uint64_t coalesceTicks = 64;
 constexpr double countersEveryMs = 1000;
 /// One write at most: large enough that a backlog is cheap, small enough that the reader never waits for it.
 constexpr std::size_t batchBytes = 64 * 1024;
-/// Frames other than ticks are never dropped, so a reader that takes none for ever ends the bridge instead of filling the memory.
+/// Frames other than ticks are never dropped, so a reader that takes none for ever ends the bridge instead of filling
+/// the memory.
 constexpr std::size_t letterBytesMax = 64 * 1024 * 1024;
 
 std::size_t powerOfTwo(std::size_t atLeast) {
@@ -35,8 +36,21 @@ double ms(clockid_t clock) {
 
 wire::Moment momentNow() { return {ms(CLOCK_REALTIME), ms(CLOCK_MONOTONIC)}; }
 
+void logLine(std::string_view text) {
+  const std::string line = "ctp-bridge: " + std::string(text) + "\n";
+  if (write(STDERR_FILENO, line.data(), line.size()) < 0) return;  // nobody reads it
+}
+
 Outbox::Outbox(int fd, std::size_t ringTicks)
-    : fd(fd), mask(powerOfTwo(ringTicks) - 1), ring(new Slot[mask + 1]), wakeFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    : fd(fd),
+      mask(powerOfTwo(ringTicks) - 1),
+      ring(new Slot[mask + 1]),
+      wakeFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  if (wakeFd < 0) {
+    logLine(std::string("no event descriptor: ") + std::strerror(errno) +
+            ". Raise the limit of open files (ulimit -n).");
+    _exit(exitCode::system);
+  }
   batch.reserve(batchBytes + wire::frameBytesMax);
   nextCountersMs = ms(CLOCK_MONOTONIC) + countersEveryMs;
   writer = std::thread([this] { run(); });
@@ -65,7 +79,8 @@ void Outbox::tick(wire::Tick& record) {
 void Outbox::message(wire::Type type, wire::Moment moment, const wire::MessageFields& fields) {
   auto* letter = new Letter{nullptr, stored.load(), wire::encodeMessage(type, moment, fields)};
   if (letterBytes.fetch_add(letter->frame.size()) > letterBytesMax) {
-    std::fprintf(stderr, "ctp-bridge: the supervisor has read nothing for too long, %zu bytes of frames wait\n", letterBytesMax);
+    logLine("the supervisor has read nothing for too long, " + std::to_string(letterBytesMax) +
+            " bytes of frames wait");
     _exit(exitCode::pipe);
   }
   lettersPut.fetch_add(1);
@@ -75,7 +90,8 @@ void Outbox::message(wire::Type type, wire::Moment moment, const wire::MessageFi
   wake(coalesceTicks);
 }
 
-/// The writer announces its nap before it looks for work a last time, a producer stores before it looks for a nap: one sees the other.
+/// The writer announces its nap before it looks for work a last time, a producer stores before it looks for a nap: one
+/// sees the other.
 void Outbox::wake(std::uint64_t ticksPending) {
   const int nap = napping.load();
   if (nap == awake || (nap == forManyTicks && ticksPending < coalesceTicks)) return;
@@ -84,7 +100,9 @@ void Outbox::wake(std::uint64_t ticksPending) {
   if (write(wakeFd, &one, sizeof one) < 0) return;  // only when it is signalled already
 }
 
-bool Outbox::idle(std::uint64_t written) const { return stored.load() == written && letters.load() == nullptr; }
+bool Outbox::idle(std::uint64_t written) const {
+  return stored.load() == written && letters.load() == nullptr && farewell.load() != asked;
+}
 
 void Outbox::nap(Nap kind, double napMs) {
   if (napMs <= 0) return;
@@ -94,7 +112,8 @@ void Outbox::nap(Nap kind, double napMs) {
   bool woken = false;
   if (!work) {
     const auto nanoseconds = static_cast<long long>(napMs * 1e6);
-    const timespec time{static_cast<time_t>(nanoseconds / 1'000'000'000), static_cast<long>(nanoseconds % 1'000'000'000)};
+    const timespec time{static_cast<time_t>(nanoseconds / 1'000'000'000),
+                        static_cast<long>(nanoseconds % 1'000'000'000)};
     pollfd event{wakeFd, POLLIN, 0};
     woken = ppoll(&event, 1, &time, nullptr) > 0;
   }
@@ -108,13 +127,15 @@ void Outbox::run() {
     nap(forAnything, nextCountersMs - ms(CLOCK_MONOTONIC));
     if (!idle(taken.load(std::memory_order_relaxed))) nap(forManyTicks, coalesceMs);
     drain();
-    if (ms(CLOCK_MONOTONIC) >= nextCountersMs) copyCounters();
+    const bool isLast = farewell.load() == asked;
+    if (isLast || ms(CLOCK_MONOTONIC) >= nextCountersMs) copyCounters();
     writeBatch();
+    if (isLast) farewell.store(said);
   }
 }
 
-/// Frames keep the order in which one thread put them: the count of ticks is read before the list, so every frame that precedes a
-/// tick counted here is in the list taken after.
+/// Frames keep the order in which one thread put them: the count of ticks is read before the list, so every frame that
+/// precedes a tick counted here is in the list taken after.
 void Outbox::drain() {
   const std::uint64_t upTo = stored.load();
   Letter* newestFirst = letters.exchange(nullptr);
@@ -150,6 +171,8 @@ void Outbox::copyTicks(std::uint64_t upTo) {
     if (waiting > mask) {
       const std::uint64_t skipped = waiting - mask + mask / 8;
       ticksDropped += skipped;
+      // A hole in the numbers of the frames, so that the reader sees where it was.
+      sequence += static_cast<std::uint32_t>(skipped);
       index += skipped;
       if (index >= upTo) break;
     }
@@ -163,6 +186,7 @@ void Outbox::copyTicks(std::uint64_t upTo) {
     index++;
     if (!whole) {
       ticksDropped++;
+      sequence++;
       continue;
     }
     const std::uint32_t number = ++sequence;
@@ -191,7 +215,8 @@ void Outbox::copyCounters() {
   const double received = static_cast<double>(stored.load()) + lost;
   const double written = static_cast<double>(ticksWritten);
   const double dropped = static_cast<double>(ticksDropped) + lost;
-  auto frame = wire::encodeMessage(wire::Type::counters, momentNow(), {0, 0, {}, {received, written, dropped, static_cast<double>(highWater)}});
+  auto frame = wire::encodeMessage(wire::Type::counters, momentNow(),
+                                   {0, 0, {}, {received, written, dropped, static_cast<double>(highWater)}});
   copyFrame(frame);
   const double now = ms(CLOCK_MONOTONIC);
   nextCountersMs += countersEveryMs;
@@ -215,13 +240,28 @@ void Outbox::writeBatch() {
   batch.clear();
 }
 
-bool Outbox::flush(int waitMs) {
-  const std::uint64_t messages = lettersPut.load();
-  const std::uint64_t ticks = stored.load();
-  const auto written = [&] { return lettersDone.load() >= messages && ticksDone.load() >= ticks; };
-  for (int waited = 0; waited < waitMs && !written(); waited++) {
+namespace {
+
+template <class Condition>
+bool within(int waitMs, Condition isMet) {
+  for (int waited = 0; waited < waitMs && !isMet(); waited++) {
     const timespec oneMs{0, 1'000'000};
     nanosleep(&oneMs, nullptr);
   }
-  return written();
+  return isMet();
+}
+
+}  // namespace
+
+bool Outbox::flush(int waitMs) {
+  const std::uint64_t messages = lettersPut.load();
+  const std::uint64_t ticks = stored.load();
+  return within(waitMs, [&] { return lettersDone.load() >= messages && ticksDone.load() >= ticks; });
+}
+
+bool Outbox::finish(int waitMs) {
+  if (!flush(waitMs)) return false;
+  farewell.store(asked);
+  wake(coalesceTicks);
+  return within(waitMs, [&] { return farewell.load() == said; });
 }

@@ -1,5 +1,6 @@
-// Everything between a vendor callback and the pipe. A callback only ever stores into memory here; one writer thread drains it to
-// fd 3. Ticks lie in a ring in which a full ring overwrites its oldest (counted); all other frames wait in a list that never loses one.
+// Everything between a vendor callback and the pipe. A callback only ever stores into memory here; one writer thread
+// drains it to fd 3. Ticks lie in a ring in which a full ring overwrites its oldest (counted); all other frames wait in
+// a list that never loses one.
 #pragma once
 
 #include <atomic>
@@ -12,6 +13,9 @@
 #include "wire.hpp"
 
 wire::Moment momentNow();
+
+/// A line for the supervisor's log. Never waits: what finds no room is lost, and the vendor's callback goes on.
+void logLine(std::string_view text);
 
 class Outbox {
  public:
@@ -27,8 +31,11 @@ class Outbox {
   /// Counts a tick that could not even be given an instrument number.
   void countUnplaced() { unplaced.fetch_add(1, std::memory_order_relaxed); }
 
-  /// Waits until the writer has written what was put in before, at most `ms`. False when it has not: the reader is stalled.
+  /// Waits until the writer has written what was put in before, at most `ms`. False when it has not: the reader is
+  /// stalled.
   bool flush(int ms);
+  /// The same, and then the counters a last time.
+  bool finish(int ms);
 
  private:
   static constexpr std::size_t words = wire::tickBytes / 8;
@@ -73,6 +80,8 @@ class Outbox {
   std::atomic<std::uint64_t> lettersPut{0};
   std::atomic<std::uint64_t> lettersDone{0};
   std::atomic<std::uint64_t> ticksDone{0};
+  enum Farewell : int { none, asked, said };
+  std::atomic<int> farewell{none};
   int wakeFd;
 
   std::uint64_t ticksWritten = 0;

@@ -1,4 +1,5 @@
-// What both kinds of session have in common: one vendor object per process, commands in, frames out, no decision of its own.
+// What both kinds of session have in common: one vendor object per process, commands in, frames out, no decision of its
+// own.
 #pragma once
 
 #include <optional>
@@ -6,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "exit-code.hpp"
 #include "outbox.hpp"
 #include "vendor-library.hpp"
 #include "wire.hpp"
@@ -37,7 +39,9 @@ class Session {
   ~Session() = default;
 
   /// Answers a command with what the vendor's function returned.
-  void requested(const wire::Command& command, int code) { outbox.message(wire::Type::requested, {code, command.request()}); }
+  void requested(const wire::Command& command, int code) {
+    outbox.message(wire::Type::requested, {code, command.request()});
+  }
   void refused(const wire::Command& command, std::string_view message, std::string_view remedy) {
     outbox.message(wire::Type::frontError, {notHandedOver, command.request(), {message, remedy}});
     requested(command, notHandedOver);
@@ -46,13 +50,9 @@ class Session {
     refused(command, "this kind of session has no such command", "This is a fault of the supervisor: report it.");
   }
 
-  /// Copies a text to a vendor field. A text that does not fit is refused: a cut password is a wrong password.
-  template <std::size_t size>
-  static bool fill(char (&field)[size], std::string_view text) {
-    if (text.size() >= size) return false;
-    std::memset(field, 0, size);
-    text.copy(field, text.size());
-    return true;
+  static Refusal noObject(const std::string& kind) {
+    return {exitCode::vendor, "the vendor library made no " + kind + " object",
+            "Look at the bridge's log for the vendor's own words."};
   }
 
   Outbox& outbox;

@@ -1,4 +1,5 @@
-// SHA-256 (FIPS 180-4), so that the bridge can tell the library it was built for from any other without depending on one more.
+// SHA-256 (FIPS 180-4), so that the bridge can tell the library it was built for from any other without depending on
+// one more.
 #pragma once
 
 #include <string>

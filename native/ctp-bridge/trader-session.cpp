@@ -1,9 +1,10 @@
-// The trading session, short-lived and in its own process: authenticate, login, query instruments, tell product status. It names no
-// function that could place or change an order, move money or confirm a settlement, and a test keeps it so.
+// The trading session, short-lived and in its own process: authenticate, login, query instruments, tell product status.
+// It names no function that could place or change an order, move money or confirm a settlement, and a test keeps it so.
 #include "build-record.hpp"
 #include "exit-code.hpp"
 #include "session.hpp"
 #include "vendor-shape.hpp"
+#include "vendor-slots.hpp"
 
 LibraryRecord traderLibraryRecord() { return buildRecord::trader; }
 
@@ -21,7 +22,7 @@ class TraderSession final : public Session, public CThostFtdcTraderSpi {
     if (refusal) return refusal;
     auto factory = reinterpret_cast<vendor::Trader::Pointer>(library.factory);
     CThostFtdcTraderApi* created = vendor::Trader::create(factory, options.flowDirectory.c_str(), options.production);
-    if (created == nullptr) return Refusal{exitCode::vendor, "the vendor library made no trader object", "Look at the bridge's log for the vendor's own words."};
+    if (created == nullptr) return noObject("trader");
     created->RegisterSpi(this);
     // Without these calls the day's orders and trades of the account would be replayed to us.
     created->SubscribePrivateTopic(THOST_TERT_QUICK);
@@ -33,29 +34,30 @@ class TraderSession final : public Session, public CThostFtdcTraderSpi {
   }
 
   void authenticate(const wire::Command& command) override {
-    CThostFtdcReqAuthenticateField field{};
-    const bool fits = fill(field.BrokerID, command.option("broker")) && fill(field.UserID, command.option("user")) &&
-                      fill(field.UserProductInfo, command.option("product_info")) && fill(field.AppID, command.option("app_id")) &&
-                      fill(field.AuthCode, command.option("auth_code"));
-    if (!fits) return refused(command, "an authentication text is longer than the vendor's field", "Correct broker id, user id, app id or auth code.");
+    vendor::Secret<CThostFtdcReqAuthenticateField> authentication;
+    auto& field = authentication.field;
+    const bool fits = vendor::fill(field.BrokerID, command.option("broker")) &&
+                      vendor::fill(field.UserID, command.option("user")) &&
+                      vendor::fill(field.AppID, command.option("app_id")) &&
+                      vendor::fill(field.AuthCode, command.option("auth_code"));
+    if (!fits) {
+      return refused(command, "an authentication text is longer than the vendor's field",
+                     "Correct broker id, user id, app id or auth code.");
+    }
     requested(command, api->ReqAuthenticate(&field, command.request()));
   }
 
   void login(const wire::Command& command) override {
-    CThostFtdcReqUserLoginField field{};
-    const bool fits = fill(field.BrokerID, command.option("broker")) && fill(field.UserID, command.option("user")) &&
-                      fill(field.Password, command.option("password")) && fill(field.UserProductInfo, command.option("product_info"));
-    if (!fits) return refused(command, "a login text is longer than the vendor's field", "Correct broker id, user id or password in the configuration.");
-    requested(command, api->ReqUserLogin(&field, command.request()));
+    vendor::Secret<CThostFtdcReqUserLoginField> login;
+    if (!vendor::fillLogin(login.field, command)) return refused(command, vendor::loginTooLong, vendor::loginRemedy);
+    requested(command, api->ReqUserLogin(&login.field, command.request()));
   }
 
   void queryInstruments(const wire::Command& command) override {
-    CThostFtdcQryInstrumentField field{};
-    const bool fits = fill(field.ExchangeID, command.option("exchange")) && fill(field.ProductID, command.option("product")) &&
-                      fill(field.InstrumentID, command.option("instrument"));
-    if (!fits) return refused(command, "a filter is longer than the vendor's field", "This is a fault of the supervisor: report it.");
+    // Empty: everything.
+    CThostFtdcQryInstrumentField everything{};
     rows = 0;
-    requested(command, api->ReqQryInstrument(&field, command.request()));
+    requested(command, api->ReqQryInstrument(&everything, command.request()));
   }
 
   void OnFrontConnected() override { outbox.message(wire::Type::connected, {}); }
@@ -63,7 +65,7 @@ class TraderSession final : public Session, public CThostFtdcTraderSpi {
   void OnFrontDisconnected(int reason) override { outbox.message(wire::Type::disconnected, {reason}); }
 
   void OnRspAuthenticate(CThostFtdcRspAuthenticateField*, CThostFtdcRspInfoField* info, int request, bool) override {
-    outbox.message(wire::Type::authenticated, {vendor::errorId(info), request, {message(info)}});
+    outbox.message(wire::Type::authenticated, {vendor::errorId(info), request, {vendor::errorText(info)}});
   }
 
   void OnRspUserLogin(CThostFtdcRspUserLoginField* row, CThostFtdcRspInfoField* info, int request, bool) override {
@@ -71,40 +73,42 @@ class TraderSession final : public Session, public CThostFtdcTraderSpi {
     if (tradingDay.empty() && vendor::errorId(info) == 0) {
       if (const char* day = api->GetTradingDay()) tradingDay = day;
     }
-    outbox.message(wire::Type::loggedIn, {vendor::errorId(info), request, {message(info), tradingDay}});
+    outbox.message(wire::Type::loggedIn, {vendor::errorId(info), request, {vendor::errorText(info), tradingDay}});
   }
 
-  void OnRspQryInstrument(CThostFtdcInstrumentField* row, CThostFtdcRspInfoField* info, int request, bool isLast) override {
+  void OnRspQryInstrument(CThostFtdcInstrumentField* row, CThostFtdcRspInfoField* info, int request,
+                          bool isLast) override {
     // An empty result is a last row without a row.
     if (row != nullptr && vendor::errorId(info) == 0) {
       rows++;
-      outbox.message(wire::Type::catalogueRow,
-                     {0,
-                      request,
-                      {wire::textOf(row->InstrumentID), wire::textOf(row->ExchangeID), wire::textOf(row->ProductID),
-                       std::string_view(&row->ProductClass, row->ProductClass == '\0' ? 0 : 1), wire::textOf(row->InstrumentName),
-                       wire::textOf(row->ExpireDate), wire::textOf(row->UnderlyingInstrID), wire::textOf(row->OpenDate)},
-                      {static_cast<double>(row->VolumeMultiple), wire::present(row->PriceTick), row->IsTrading != 0 ? 1.0 : 0.0}});
+      outbox.message(
+          wire::Type::catalogueRow,
+          {0,
+           request,
+           {wire::textOf(row->InstrumentID), wire::textOf(row->ExchangeID), wire::textOf(row->ProductID),
+            std::string_view(&row->ProductClass, row->ProductClass == '\0' ? 0 : 1), wire::textOf(row->InstrumentName),
+            wire::textOf(row->ExpireDate), wire::textOf(row->UnderlyingInstrID), wire::textOf(row->OpenDate)},
+           {static_cast<double>(row->VolumeMultiple), wire::present(row->PriceTick), row->IsTrading != 0 ? 1.0 : 0.0}});
     }
     if (!isLast) return;
-    outbox.message(wire::Type::catalogueEnd, {vendor::errorId(info), request, {message(info)}, {static_cast<double>(rows)}});
+    outbox.message(wire::Type::catalogueEnd,
+                   {vendor::errorId(info), request, {vendor::errorText(info)}, {static_cast<double>(rows)}});
     rows = 0;
   }
 
   void OnRspError(CThostFtdcRspInfoField* info, int request, bool) override {
-    outbox.message(wire::Type::frontError, {vendor::errorId(info), request, {message(info)}});
+    outbox.message(wire::Type::frontError, {vendor::errorId(info), request, {vendor::errorText(info)}});
   }
 
   void OnRtnInstrumentStatus(CThostFtdcInstrumentStatusField* row) override {
     if (row == nullptr) return;
-    outbox.message(wire::Type::productStatus, {row->InstrumentStatus, 0, {wire::textOf(row->ExchangeID), wire::textOf(row->InstrumentID), wire::textOf(row->EnterTime)}});
+    outbox.message(wire::Type::productStatus,
+                   {row->InstrumentStatus,
+                    0,
+                    {wire::textOf(row->ExchangeID), wire::textOf(row->InstrumentID), wire::textOf(row->EnterTime)}});
   }
 
  private:
-  static std::string_view message(const CThostFtdcRspInfoField* info) {
-    return info == nullptr ? std::string_view{} : wire::textOf(info->ErrorMsg);
-  }
-
   CThostFtdcTraderApi* api = nullptr;
   /// Rows of the query under way. The vendor allows one at a time.
   std::atomic<int> rows{0};
@@ -114,7 +118,10 @@ class TraderSession final : public Session, public CThostFtdcTraderSpi {
 
 LoadedLibrary loadTraderLibrary(const std::string& given, std::optional<Refusal>& refusal) {
   const LibraryRecord record = traderLibraryRecord();
-  return loadLibrary(libraryPath(given, record, "thosttraderapi_se.so"), record, vendor::Trader::symbol, vendor::traderVersionSymbol, refusal);
+  LoadedLibrary library = loadLibrary(libraryPath(given, record, "thosttraderapi_se.so"), record,
+                                      vendor::Trader::symbol, vendor::traderVersionSymbol, refusal);
+  if (!refusal) refusal = slots::wrongTrader(library.apiVersion);
+  return library;
 }
 
 Session& traderSession(Outbox& outbox) {
@@ -127,7 +134,9 @@ Session& traderSession(Outbox& outbox) {
 
 namespace {
 
-const Refusal withoutTrader{exitCode::refused, "this bridge was built from an SDK without ThostFtdcTraderApi.h", "Build it from an SDK directory that holds the trader headers and library, or use a catalogue file."};
+const Refusal withoutTrader{
+    exitCode::refused, "this bridge was built from an SDK without ThostFtdcTraderApi.h",
+    "Build it from an SDK directory that holds the trader headers and library, or use a catalogue file."};
 
 class NoTraderSession final : public Session {
  public:

@@ -1,12 +1,15 @@
-// What the vendor's headers declare, found out from the declarations themselves and never from a version number: how the factories
-// are called (and so mangled), whether ids are wide, which fields exist. Layouts that we know are asserted: a header that was damaged
-// by its encoding, or one of another platform, must not compile.
+// What the vendor's headers declare, found out from the declarations themselves and never from a version number: how
+// the factories are called (and so mangled), whether ids are wide, which fields exist. Layouts that we know are
+// asserted: a header that was damaged by its encoding, or one of another platform, must not compile.
 #pragma once
 
 #include <cstddef>
+#include <cstring>
 #include <limits>
 #include <string_view>
 #include <type_traits>
+
+#include "wire.hpp"
 
 #include <ThostFtdcMdApi.h>
 
@@ -36,7 +39,9 @@ struct MdFactory<CThostFtdcMdApi*(const char*, bool, bool, bool)> {
   static constexpr const char* symbol = "_ZN15CThostFtdcMdApi15CreateFtdcMdApiEPKcbbb";
   static constexpr bool choosesProduction = true;
   using Pointer = CThostFtdcMdApi* (*)(const char*, bool, bool, bool);
-  static CThostFtdcMdApi* create(Pointer factory, const char* flow, bool production) { return factory(flow, false, false, production); }
+  static CThostFtdcMdApi* create(Pointer factory, const char* flow, bool production) {
+    return factory(flow, false, false, production);
+  }
 };
 
 using Md = MdFactory<decltype(CThostFtdcMdApi::CreateFtdcMdApi)>;
@@ -49,7 +54,6 @@ struct TraderFactory;
 template <>
 struct TraderFactory<CThostFtdcTraderApi*(const char*)> {
   static constexpr const char* symbol = "_ZN19CThostFtdcTraderApi19CreateFtdcTraderApiEPKc";
-  static constexpr bool choosesProduction = false;
   using Pointer = CThostFtdcTraderApi* (*)(const char*);
   static CThostFtdcTraderApi* create(Pointer factory, const char* flow, bool) { return factory(flow); }
 };
@@ -57,9 +61,10 @@ struct TraderFactory<CThostFtdcTraderApi*(const char*)> {
 template <>
 struct TraderFactory<CThostFtdcTraderApi*(const char*, bool)> {
   static constexpr const char* symbol = "_ZN19CThostFtdcTraderApi19CreateFtdcTraderApiEPKcb";
-  static constexpr bool choosesProduction = true;
   using Pointer = CThostFtdcTraderApi* (*)(const char*, bool);
-  static CThostFtdcTraderApi* create(Pointer factory, const char* flow, bool production) { return factory(flow, production); }
+  static CThostFtdcTraderApi* create(Pointer factory, const char* flow, bool production) {
+    return factory(flow, production);
+  }
 };
 
 using Trader = TraderFactory<decltype(CThostFtdcTraderApi::CreateFtdcTraderApi)>;
@@ -69,7 +74,8 @@ constexpr const char* traderVersionSymbol = "_ZN19CThostFtdcTraderApi13GetApiVer
 template <class Row, class = void>
 struct HasBanding : std::false_type {};
 template <class Row>
-struct HasBanding<Row, std::void_t<decltype(Row::BandingUpperPrice), decltype(Row::BandingLowerPrice)>> : std::true_type {};
+struct HasBanding<Row, std::void_t<decltype(Row::BandingUpperPrice), decltype(Row::BandingLowerPrice)>>
+    : std::true_type {};
 
 template <class Row>
 double bandingUpper(const Row& row) {
@@ -121,7 +127,40 @@ static_assert(offsetof(CThostFtdcInstrumentField, VolumeMultiple) == 148);
 static_assert(offsetof(CThostFtdcInstrumentField, PriceTick) == 152);
 #endif
 
-/// A response without info is a success; the text is GBK bytes, perhaps cut in the middle of a character.
+/// A response without info is a success.
 inline int errorId(const CThostFtdcRspInfoField* info) { return info == nullptr ? 0 : info->ErrorID; }
+
+/// GBK bytes, perhaps cut in the middle of a character.
+inline std::string_view errorText(const CThostFtdcRspInfoField* info) {
+  return info == nullptr ? std::string_view{} : wire::textOf(info->ErrorMsg);
+}
+
+/// A vendor structure that holds a secret: wiped when the call that needed it is over.
+template <class Field>
+struct Secret {
+  Field field{};
+  Secret() = default;
+  Secret(const Secret&) = delete;
+  Secret& operator=(const Secret&) = delete;
+  ~Secret() { explicit_bzero(&field, sizeof field); }
+};
+
+/// Copies a text to a vendor field. A text that does not fit is refused: a cut password is a wrong password.
+template <std::size_t size>
+bool fill(char (&field)[size], std::string_view text) {
+  if (text.size() >= size) return false;
+  std::memset(field, 0, size);
+  text.copy(field, text.size());
+  return true;
+}
+
+/// False when a text is longer than the vendor's field.
+inline bool fillLogin(CThostFtdcReqUserLoginField& field, const wire::Command& command) {
+  return fill(field.BrokerID, command.option("broker")) && fill(field.UserID, command.option("user")) &&
+         fill(field.Password, command.option("password"));
+}
+
+constexpr const char* loginTooLong = "a login text is longer than the vendor's field";
+constexpr const char* loginRemedy = "Correct broker id, user id or password in the configuration.";
 
 }  // namespace vendor

@@ -1,5 +1,8 @@
-// Encoding of frames to the supervisor and decoding of its commands. The decoder trusts nothing: each length is checked before use.
+// Encoding of frames to the supervisor and decoding of its commands. The decoder trusts nothing: each length is checked
+// before use.
 #include "wire.hpp"
+
+#include <algorithm>
 
 namespace wire {
 
@@ -69,12 +72,24 @@ CommandReader::Outcome CommandReader::refuse(std::string why) {
   return Outcome::fault;
 }
 
+void Command::wipe() {
+  for (std::string& text : texts) explicit_bzero(text.data(), text.size());
+}
+
+void CommandReader::push(const unsigned char* bytes, std::size_t count) {
+  if (count > capacity - filled) return static_cast<void>(refuse("more bytes at once than a frame may have"));
+  std::memcpy(held.get() + filled, bytes, count);
+  filled += count;
+}
+
 CommandReader::Outcome CommandReader::next(Command& command) {
   if (!fault.empty()) return Outcome::fault;
-  const unsigned char* frame = held.data() + taken;
-  const std::size_t available = held.size() - taken;
+  const unsigned char* frame = held.get() + taken;
+  const std::size_t available = filled - taken;
   const auto needMore = [this] {
-    held.erase(held.begin(), held.begin() + static_cast<std::ptrdiff_t>(taken));
+    std::memmove(held.get(), held.get() + taken, filled - taken);
+    explicit_bzero(held.get() + filled - taken, taken);
+    filled -= taken;
     taken = 0;
     return Outcome::needMore;
   };
@@ -84,7 +99,9 @@ CommandReader::Outcome CommandReader::next(Command& command) {
   const auto type = get<std::uint16_t>(frame + 4);
   const auto flags = get<std::uint16_t>(frame + 6);
   if (!isCommand(type)) return refuse("unknown command type " + std::to_string(type));
-  if (flags != 0) return refuse("command of type " + std::to_string(type) + " has flags " + std::to_string(flags) + ": not protocol version 1");
+  if (flags != 0)
+    return refuse("command of type " + std::to_string(type) + " has flags " + std::to_string(flags) +
+                  ": not protocol version 1");
   if (length < messageHeaderBytes || length > frameBytesMax || length % 8 != 0) {
     return refuse("command of type " + std::to_string(type) + " has the impossible length " + std::to_string(length));
   }
@@ -110,6 +127,8 @@ bool CommandReader::decodeBody(const unsigned char* frame, std::size_t length, C
   for (std::size_t i = 0; i < numberCount; i++, at += 8) command.numbers.push_back(get<double>(frame + at));
 
   command.texts.clear();
+  // Room for all at once: a vector that grows leaves copies of short texts behind.
+  command.texts.reserve(std::min(textCount, (length - at) / 2));
   for (std::size_t i = 0; i < textCount; i++) {
     const std::size_t bytes = at + 2 <= length ? get<std::uint16_t>(frame + at) : length;
     if (at + 2 + bytes > length) {

@@ -1,5 +1,5 @@
-// The bridge protocol, version 1, on the C++ side. src/adapters/feeds/wire.ts and src/domain/tick.ts say what each byte means; the
-// numbers here repeat them, and test/adapters/ctp-bridge-golden.test.ts holds both sides equal byte by byte.
+// The bridge protocol, version 1, on the C++ side. src/adapters/feeds/wire.ts and src/domain/tick.ts say what each byte
+// means; the numbers here repeat them, and test/adapters/ctp-bridge-golden.test.ts holds both sides equal byte by byte.
 #pragma once
 
 #include <cstddef>
@@ -7,6 +7,7 @@
 #include <cstring>
 #include <initializer_list>
 #include <limits>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -113,17 +114,19 @@ static_assert(offsetof(Tick, volume) == 60);
 static_assert(offsetof(Tick, doubles) == 64);
 static_assert(offsetof(Tick, bidVolumes) == 272);
 static_assert(offsetof(Tick, askVolumes) == 292);
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "frames are little-endian and are written as they lie in memory");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+              "frames are little-endian and are written as they lie in memory");
 
-/// A price the exchange did not give is NaN on the wire. The vendor writes DBL_MAX for it, some libraries FLT_MAX; no real figure of
-/// a contract comes near either. One bit pattern for all, so that equal ticks are equal bytes.
+/// A price the exchange did not give is NaN on the wire. The vendor writes DBL_MAX for it, some libraries FLT_MAX; no
+/// real figure of a contract comes near either. One bit pattern for all, so that equal ticks are equal bytes.
 inline double present(double value) {
   constexpr double none = std::numeric_limits<double>::quiet_NaN();
   constexpr double absurd = std::numeric_limits<float>::max();
   return value > -absurd && value < absurd ? value : none;
 }
 
-/// Copies a fixed vendor text into a fixed field of the wire: up to its NUL, the rest zeros. Vendor arrays need not be terminated.
+/// Copies a fixed vendor text into a fixed field of the wire: up to its NUL, the rest zeros. Vendor arrays need not be
+/// terminated.
 template <std::size_t to, std::size_t from>
 void copyText(char (&field)[to], const char (&text)[from]) {
   std::size_t length = strnlen(text, from);
@@ -158,12 +161,14 @@ struct MessageParts {
   std::uint32_t instrument;
 };
 
-/// Encodes any frame but a tick; the writer stamps the sequence. A text that does not fit is cut: what a vendor says must never stop
-/// the bridge.
+/// Encodes any frame but a tick; the writer stamps the sequence. A text that does not fit is cut: what a vendor says
+/// must never stop the bridge.
 std::vector<unsigned char> encodeParts(Type type, Moment moment, const MessageParts& parts);
 
 inline std::vector<unsigned char> encodeMessage(Type type, Moment moment, const MessageFields& fields) {
-  return encodeParts(type, moment, MessageParts{fields.code, fields.request, fields.texts.begin(), fields.texts.size(), fields.numbers.begin(), fields.numbers.size(), fields.instrument});
+  return encodeParts(type, moment,
+                     MessageParts{fields.code, fields.request, fields.texts.begin(), fields.texts.size(),
+                                  fields.numbers.begin(), fields.numbers.size(), fields.instrument});
 }
 
 /// A command frame as read from stdin.
@@ -177,25 +182,32 @@ struct Command {
   std::int32_t request() const { return static_cast<std::int32_t>(sequence); }
   /// The value of a name in `name, value, name, value ...`, or `otherwise`.
   std::string_view option(std::string_view name, std::string_view otherwise = {}) const;
+  /// Overwrites the texts: a credential must not lie about in memory when nobody needs it any more.
+  void wipe();
 };
 
-/// Cuts the bytes of stdin into commands. Holds at most one unfinished frame.
+/// Cuts the bytes of stdin into commands. Holds at most one unfinished frame, and what it has handed out is
+/// overwritten: commands carry passwords.
 class CommandReader {
  public:
   enum class Outcome { command, needMore, fault };
 
-  void push(const unsigned char* bytes, std::size_t count) { held.insert(held.end(), bytes, bytes + count); }
+  /// At most frameBytesMax bytes, and only after `next` has asked for more.
+  void push(const unsigned char* bytes, std::size_t count);
   /// After `fault`, `faultText` names it and nothing that follows can be believed.
   Outcome next(Command& command);
   const std::string& faultText() const { return fault; }
   /// Bytes of an unfinished frame: at the end of input they are a fault of their own.
-  std::size_t unfinished() const { return held.size() - taken; }
+  std::size_t unfinished() const { return filled - taken; }
 
  private:
   Outcome refuse(std::string why);
   bool decodeBody(const unsigned char* frame, std::size_t length, Command& command);
 
-  std::vector<unsigned char> held;
+  /// Never moved, so that no copy of a password stays behind.
+  static constexpr std::size_t capacity = 2 * frameBytesMax;
+  std::unique_ptr<unsigned char[]> held{new unsigned char[capacity]};
+  std::size_t filled = 0;
   std::size_t taken = 0;
   std::string fault;
 };

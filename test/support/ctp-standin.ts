@@ -133,6 +133,7 @@ export async function builtBridge(shape: Shape, build: Build = 'plain'): Promise
       sdk.directory,
       '--out',
       into,
+      '--strict',
       ...(sanitize ? ['--sanitize'] : []),
     ])
   })
