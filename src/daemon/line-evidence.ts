@@ -81,8 +81,11 @@ export class EvidenceKeeper {
     })
     for (const session of Object.values(this.#sessions)) {
       if (session === null) continue
-      if (session.state !== 'streaming') this.#streamingSinceMs[session.index] = null
-      else if (this.#streamingSinceMs[session.index] === null) this.#beginStreaming(session.index, nowMs)
+      // Asking again for contracts within a session makes it no younger: it owes what it owed before.
+      const asksAgain = session.state === 'subscribing' && session.loggedIn && session.wanted === 'streaming'
+      if (session.state !== 'streaming') {
+        if (!asksAgain) this.#streamingSinceMs[session.index] = null
+      } else if (this.#streamingSinceMs[session.index] === null) this.#beginStreaming(session.index, nowMs)
     }
     if (nowMs - this.#sampledAtMs >= 1_000) this.#takeSample(nowMs)
   }
