@@ -15,8 +15,20 @@ export interface QuickSettings {
   profile: string
   stateDir: string
   controlSocket: string
+  market: MarketSettings
+  /** Null where the configuration leaves it to the default. */
+  coverageThreshold: number | null
   /** Its URL may still come from the command line. */
   pushgateway: Omit<Pushgateway, 'url'> & { url: string | null }
+}
+
+/** Whose hours the feed keeps. */
+export interface MarketSettings {
+  adapter: string
+  /** As it is written: `always-open`, `real` or a start time. */
+  simClock: string
+  /** Null for the calendar that comes with the package. */
+  calendarDir: string | null
 }
 
 const PUSH_TIMEOUT_MS = 3_000
@@ -37,11 +49,18 @@ export async function quickSettings(
     const text = setting(name)
     return text === null ? null : resolve(cwd, text)
   }
+  const threshold = Number(setting('COVERAGE_THRESHOLD') ?? Number.NaN)
   const pushSeconds = Number(setting('PUSHGATEWAY_TIMEOUT_SECONDS') ?? Number.NaN)
   return {
     profile,
     stateDir,
     controlSocket: resolve(stateDir, 'control.sock'),
+    market: {
+      adapter: setting('FEED_ADAPTER') ?? (profile === 'sim' ? 'sim' : 'ctp'),
+      simClock: setting('SIM_MARKET_CLOCK') ?? 'always-open',
+      calendarDir: path('CALENDAR_DIR'),
+    },
+    coverageThreshold: threshold > 0 && threshold <= 1 ? threshold : null,
     pushgateway: {
       url: setting('PUSHGATEWAY_URL'),
       timeoutMs: pushSeconds > 0 ? pushSeconds * 1000 : PUSH_TIMEOUT_MS,

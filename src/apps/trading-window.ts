@@ -5,6 +5,7 @@ import { loadCalendar } from '#config/parse-calendar.ts'
 import { Failure } from '#domain/failure.ts'
 import { alwaysOpenCalendar, createMarketCalendar, type MarketCalendar } from '#domain/session-calendar.ts'
 import { packageDir } from './load-app-config.ts'
+import type { MarketSettings } from './quick-settings.ts'
 
 export interface WindowFacts {
   window: 'day' | 'night'
@@ -34,10 +35,17 @@ export function windowFacts(config: Config, wallMs: number): WindowFacts {
   return { window: config.window, tradingDay, opensMs: span?.opensMs ?? null }
 }
 
-/** The calendar that a profile goes by, for commands that have not parsed the whole configuration. */
-export function marketCalendarOf(profile: string, env: NodeJS.ProcessEnv): MarketCalendar {
-  const simulated = profile === 'sim' && (env['SIM_MARKET_CLOCK'] || 'always-open') === 'always-open'
-  return simulated ? alwaysOpenCalendar() : calendarIn(env['CALENDAR_DIR'] || join(packageDir(), 'calendar'))
+/** The calendar that the feed goes by, for commands that have not parsed the whole configuration. */
+export function marketCalendarOf({ adapter, simClock, calendarDir }: MarketSettings): MarketCalendar {
+  const alwaysOpen = adapter === 'sim' && simClock === 'always-open'
+  return alwaysOpen ? alwaysOpenCalendar() : calendarIn(calendarDir ?? join(packageDir(), 'calendar'))
+}
+
+/** The market's time: a simulated market may have been started on another day. A start time without an offset is Shanghai's. */
+export function marketTimeOf({ adapter, simClock }: MarketSettings, wallMs: number): number {
+  if (adapter !== 'sim') return wallMs
+  const startMs = Date.parse(/(Z|[+-]\d{2}:\d{2})$/.test(simClock) ? simClock : `${simClock}+08:00`)
+  return Number.isNaN(startMs) ? wallMs : startMs
 }
 
 /** Does any window open on the Shanghai date of the moment, or run on from the evening before? */

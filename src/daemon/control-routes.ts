@@ -7,11 +7,13 @@ import type { FailoverCommand } from '#domain/failover.ts'
 import { FAILOVER_SENTENCES, type FailoverReason } from '#domain/failover-reason.ts'
 import { Failure } from '#domain/failure.ts'
 import { formatVtSymbol } from '#domain/instrument.ts'
+import type { InstrumentTable } from '#domain/instrument-table.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
 import { LINES, type Line } from '#domain/line.ts'
 import { Subscription } from '#domain/subscription-book.ts'
 import { feedStatus, linesOf, type StatusParts } from './feed-status.ts'
 import { healthReport } from './health-report.ts'
+import type { LineSession } from './line-session.ts'
 
 export interface RouteParts extends StatusParts {
   journalDirectory: string
@@ -147,34 +149,35 @@ function parseSubscribeOrder(body: unknown): SubscribeOrder {
   return { symbols: isList ? symbols : null, line: lineField(body), only }
 }
 
+/**
+ * Asks the lines again: for the symbols given, else for what is stalled or missing. Every symbol that was asked for is in exactly one of the
+ * two lists of the answer, once.
+ */
 export function subscribe(parts: StatusParts & Pick<RouteParts, 'audit'>, order: SubscribeOrder) {
   const sessions = linesOf(parts.sessions).filter(({ line }) => order.line === null || order.line === line)
-  const rejected: { symbol: string; reason: string }[] = []
+  const rejected = new Map<string, string>()
   const accepted = new Set<number>()
-  let slots: number[] | null = null
-  if (order.symbols !== null) {
-    slots = []
-    for (const symbol of order.symbols) {
-      const slot = parts.table.slotOf(symbol) ?? parts.table.slotOf(symbol.replace(/\.[A-Z]+$/, ''))
-      if (slot === undefined) rejected.push({ symbol, reason: 'not on the contract list' })
-      else slots.push(slot)
-    }
+  const asked = new Map<number, string>()
+  for (const symbol of order.symbols ?? []) {
+    const slot = slotOfSymbol(parts.table, symbol)
+    if (slot === undefined) rejected.set(symbol, 'not on the contract list')
+    else asked.set(slot, symbol)
   }
-  if (order.only === 'stalled') slots = stalledSlots(parts)
+  const named = order.symbols === null ? null : [...asked.keys()]
+  const chosen = named ?? (order.only === 'stalled' ? stalledSlots(parts) : null)
   for (const session of sessions) {
-    const wanted = (slots ?? session.book.slotsIn(Subscription.requested).concat(missingSlots(session.book))).filter(
-      (slot) => session.book.state(slot) !== Subscription.unlisted,
-    )
+    const slots = chosen ?? unansweredSlots(session)
+    const wanted = slots.filter((slot) => session.book.state(slot) !== Subscription.unlisted)
     session.subscribeAgain(wanted)
     for (const slot of wanted) accepted.add(slot)
   }
-  parts.audit('subscribe', { accepted: accepted.size, rejected: rejected.length, line: order.line ?? 'both' })
+  for (const [slot, symbol] of asked) {
+    if (!accepted.has(slot)) rejected.set(symbol, reasonUnlisted(parts, slot, order.line))
+  }
+  parts.audit('subscribe', { accepted: accepted.size, rejected: rejected.size, line: order.line ?? 'both' })
   return {
-    accepted: [...accepted].map((slot) => {
-      const { symbol, exchange } = parts.table.name(slot)
-      return formatVtSymbol(symbol, exchange)
-    }),
-    rejected,
+    accepted: [...accepted].map((slot) => vtSymbolOf(parts.table, slot)),
+    rejected: [...rejected].map(([symbol, reason]) => ({ symbol, reason })),
     batches: Math.ceil(accepted.size / 500),
   }
 }
@@ -191,13 +194,31 @@ async function publishAgain({ bus, audit }: RouteParts, body: unknown) {
   return range
 }
 
+/** By `rb2605` or `rb2605.SHFE`. */
+function slotOfSymbol(table: InstrumentTable, symbol: string): number | undefined {
+  const bare = table.slotOf(symbol)
+  if (bare !== undefined) return bare
+  const slot = table.slotOf(symbol.replace(/\.[A-Z]+$/, ''))
+  return slot !== undefined && vtSymbolOf(table, slot) === symbol ? slot : undefined
+}
+
+function vtSymbolOf(table: InstrumentTable, slot: number): string {
+  const { symbol, exchange } = table.name(slot)
+  return formatVtSymbol(symbol, exchange)
+}
+
+function reasonUnlisted(parts: StatusParts, slot: number, line: Line | null): string {
+  if (parts.resting().has(slot)) return 'not listed at its exchange today'
+  return line === null ? 'not on the list of any line' : `not on the list of the ${line} line`
+}
+
+function unansweredSlots({ book }: LineSession): number[] {
+  return book.slotsIn(Subscription.requested).concat(book.slotsIn(Subscription.wanted))
+}
+
 function stalledSlots(parts: StatusParts): number[] {
   const { stalled_contracts } = healthReport(parts, { mode: 'dry-run', thresholds: {} })
   return stalled_contracts.flatMap(({ symbol }) => parts.table.slotOf(symbol) ?? [])
-}
-
-function missingSlots(book: { slotsIn(state: Subscription): number[] }): number[] {
-  return book.slotsIn(Subscription.wanted)
 }
 
 type ServingCommand = 'failover' | 'failback' | 'pause' | 'resume' | 'kill'

@@ -85,7 +85,7 @@ export function healthReport(parts: StatusParts, question: HealthQuestion): Heal
 class ProductStates {
   readonly #parts: StatusParts
   readonly #marketMs: number
-  readonly #known = new Map<number, { sessionState: SessionState; inStateForMs: number }>()
+  readonly #known: { sessionState: SessionState; inStateForMs: number }[] = []
 
   constructor(parts: StatusParts, marketMs: number) {
     this.#parts = parts
@@ -95,12 +95,12 @@ class ProductStates {
   of(slot: number): { sessionState: SessionState; inStateForMs: number } {
     const { table, calendar } = this.#parts
     const product = table.productIndex[slot] ?? 0
-    const known = this.#known.get(product)
+    const known = this.#known[product]
     if (known !== undefined) return known
     const name = table.name(slot)
     const sessionState = calendar.productState(name.exchange, name.product, this.#marketMs)
     const fresh = { sessionState, inStateForMs: this.#heldFor(name.exchange, name.product, sessionState) }
-    this.#known.set(product, fresh)
+    this.#known[product] = fresh
     return fresh
   }
 

@@ -333,13 +333,14 @@ function findStalls(
   const { symbol, exchange, sessionState, lines } = contract
   if (sessionState !== 'open') return
   const { primary, backup } = lines
-  const add = (line: Line, stall: Stall | null) => {
-    if (stall === null) return
+  const onPrimary = judgeStall(contract, primary, backup, thresholds)
+  const onBackup = judgeStall(contract, backup, primary, thresholds)
+  if (onPrimary === null && onBackup === null) return
+  for (const [line, stall] of [['primary', onPrimary] as const, ['backup', onBackup] as const]) {
+    if (stall === null) continue
     // What only the standing-by line misses reaches consumers all the same.
     found.push({ symbol, exchange, line, ...stall, severity: line === serving ? stall.severity : 'warning' })
   }
-  add('primary', judgeStall(contract, primary, backup, thresholds))
-  add('backup', judgeStall(contract, backup, primary, thresholds))
 }
 
 type Stall = Pick<StalledContract, 'lag_seconds' | 'severity' | 'evidence'>
@@ -352,6 +353,7 @@ function judgeStall(
 ): Stall | null {
   if (here === null || !here.subscribed || contract.tickEvidence === 'none') return null
   const lagMs = here.lastTickAgeMs
+  if (lagMs !== null && lagMs < thresholds.lagWarningMs) return null
   // Nothing is owed from before the product opened.
   const owedMs = Math.min(lagMs ?? Number.POSITIVE_INFINITY, contract.inStateForMs)
   if (owedMs < thresholds.lagWarningMs) return null

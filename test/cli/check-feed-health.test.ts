@@ -244,6 +244,56 @@ describe('from files instead of a daemon', () => {
     expect(code).toBe(3)
   })
 
+  const half = '{"subscriptions": ["rb2605.SHFE"], "generated_at": null}'
+  const fromFiles = (settings: string, options: { catalogue?: string; args?: string[] } = {}) =>
+    checkJson([
+      ...[
+        '--env-file',
+        file('sim.env', settings),
+        '--catalogue',
+        file('catalogue.json', options.catalogue ?? catalogue),
+      ],
+      ...['--active-file', file('active.json', half), ...(options.args ?? [])],
+    ])
+
+  test("the env file's coverage threshold counts; one on the command line counts more", async () => {
+    expect((await fromFiles('COVERAGE_THRESHOLD=0.4\n')).report.verdict).toBe('WARNING')
+    expect((await fromFiles('')).report.verdict).toBe('CRITICAL')
+    const asked = await fromFiles('COVERAGE_THRESHOLD=0.4\n', { args: ['--coverage-threshold', '0.6'] })
+    expect(asked.report.verdict).toBe('CRITICAL')
+  })
+
+  test.each([
+    ['2026-11-19T09:31:00+08:00', 'open', '20261119'],
+    ['2026-11-19T21:30:00', 'open', '20261120'],
+    ['2026-11-19T18:00:00+08:00', 'closed', '20261119'],
+  ])("the env file's market clock %s decides: %s", async (start, sessionState, tradingDay) => {
+    const { report } = await fromFiles(`SIM_MARKET_CLOCK=${start}\n`)
+    expect(report).toMatchObject({ session_state: sessionState, trading_day: tradingDay })
+  })
+
+  test("the env file's calendar is the one that is asked", async () => {
+    const { code, report } = await fromFiles(
+      'SIM_MARKET_CLOCK=2026-11-19T09:31:00+08:00\nCALENDAR_DIR=./no-such-calendar\n',
+    )
+    expect(code).toBe(3)
+    expect(report.errors.join()).toContain('no-such-calendar')
+  })
+
+  test('a contract outside of its first and last trading day is not demanded', async () => {
+    const symbols = [
+      'rb2605.SHFE',
+      { symbol: 'rb2705', exchange: 'SHFE', open_date: '2026-11-20', expiry: '2027-05-17' },
+      { symbol: 'rb2611', exchange: 'SHFE', open_date: '2025-11-18', expiry: '2026-11-16' },
+    ]
+    const { code, report } = await fromFiles('SIM_MARKET_CLOCK=2026-11-19T09:31:00+08:00\n', {
+      catalogue: JSON.stringify({ symbols }),
+    })
+    expect(report).toMatchObject({ expected_total: 1, coverage_ratio: 1, verdict: 'OK' })
+    expect(report.ignored_contracts).toEqual(['rb2705.SHFE', 'rb2611.SHFE'])
+    expect(code).toBe(0)
+  })
+
   test('a catalogue alone is held against the subscriptions of the daemon', async () => {
     const fake = await withDaemon()
     fake.subscriptions = {

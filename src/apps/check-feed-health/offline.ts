@@ -10,33 +10,38 @@ import { DEFAULT_HEALTH_THRESHOLDS, type HealthThresholds, judgeHealth } from '#
 import { productOfInstrument } from '#domain/instrument.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
 import type { MarketCalendar, SessionState } from '#domain/session-calendar.ts'
-import { marketCalendarOf } from '../trading-window.ts'
+import type { QuickSettings } from '../quick-settings.ts'
+import { marketCalendarOf, marketTimeOf } from '../trading-window.ts'
 import type { CheckOptions } from './options.ts'
 import { NO_REMEDIATION } from './report.ts'
 
 export interface OfflineQuestion {
   options: CheckOptions
   catalogue: string
-  profile: string
-  env: NodeJS.ProcessEnv
+  settings: Pick<QuickSettings, 'profile' | 'market' | 'coverageThreshold'>
   control: ControlClient
   nowMs: number
 }
 
 /** Throws a Failure for a file that is missing, malformed or empty, and for a daemon that was to be asked and is not there. */
 export async function judgeOffline(question: OfflineQuestion): Promise<TransmittedHealth> {
-  const { options, profile, env, nowMs } = question
+  const { options, settings, nowMs } = question
   const catalogue = await readCatalogue(question.catalogue)
   const active = await activeContracts(question)
-  const calendar = marketCalendarOf(profile, env)
+  const calendar = marketCalendarOf(settings.market)
   const atMs = active.generatedAtMs ?? nowMs
-  const thresholds = thresholdsOf(options)
-  const sessionState = calendar.marketState(atMs)
+  const marketMs = marketTimeOf(settings.market, atMs)
+  const thresholds = thresholdsOf(options, settings)
+  const sessionState = calendar.marketState(marketMs)
+  const tradingDay = calendar.tradingDayOf(marketMs)
   const verdict = judgeHealth({
     // Lists are all there is to judge, so they are judged in closed hours too, as leniently as in a break.
     sessionState: sessionState === 'closed' || sessionState === 'holiday' ? 'break' : sessionState,
-    tradingDay: calendar.tradingDayOf(atMs),
-    contracts: joinContracts(catalogue.contracts, evidenceOf(active.contracts, calendar, atMs, thresholds)),
+    tradingDay,
+    contracts: joinContracts(
+      catalogue.contracts,
+      evidenceOf(active.contracts, { calendar, atMs, marketMs }, thresholds),
+    ),
     daemon: 'offline',
     failures: [],
     thresholds,
@@ -45,9 +50,9 @@ export async function judgeOffline(question: OfflineQuestion): Promise<Transmitt
     schema: 'feed-supervisor/health/1',
     generated_at: isoShanghai(nowMs),
     mode: options.mode,
-    profile,
-    window: calendar.windowAt(atMs).window,
-    trading_day: String(calendar.tradingDayOf(atMs)),
+    profile: settings.profile,
+    window: calendar.windowAt(marketMs).window,
+    trading_day: String(tradingDay),
     ...verdict,
     session_state: sessionState,
     lines: { primary: null, backup: null },
@@ -81,8 +86,9 @@ async function activeContracts({ options, control }: OfflineQuestion): Promise<A
   return { contracts, duplicates: [], generatedAtMs: Date.parse(list.generated_at) }
 }
 
-function thresholdsOf(options: CheckOptions): HealthThresholds {
-  const { coverageThreshold, lagWarningSeconds, lagCriticalSeconds } = options
+function thresholdsOf(options: CheckOptions, settings: Pick<QuickSettings, 'coverageThreshold'>): HealthThresholds {
+  const coverageThreshold = options.coverageThreshold ?? settings.coverageThreshold
+  const { lagWarningSeconds, lagCriticalSeconds } = options
   return {
     ...DEFAULT_HEALTH_THRESHOLDS,
     ...(coverageThreshold !== null && { coverageThreshold }),
@@ -93,14 +99,13 @@ function thresholdsOf(options: CheckOptions): HealthThresholds {
 
 function evidenceOf(
   active: readonly ActiveContract[],
-  calendar: MarketCalendar,
-  atMs: number,
+  { calendar, atMs, marketMs }: { calendar: MarketCalendar; atMs: number; marketMs: number },
   { lagCriticalMs }: HealthThresholds,
 ): ContractEvidence[] {
   const states = new Map<string, { sessionState: SessionState; inStateForMs: number }>()
   const stateOf = (exchange: string, product: string) => {
     const key = `${product}.${exchange}`
-    const known = states.get(key) ?? stateFor(calendar, exchange, product, atMs, lagCriticalMs)
+    const known = states.get(key) ?? stateFor(calendar, exchange, product, marketMs, lagCriticalMs)
     states.set(key, known)
     return known
   }
