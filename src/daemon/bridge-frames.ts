@@ -2,11 +2,11 @@
  * Reads what a line's bridge says: ticks and answers under the bridge's own instrument numbers, turned into slots and handed on; and the
  * bridge's count of its frames, in which a hole is what it had to drop. The numbers begin anew with each bridge.
  */
-import { type Message, vendorText } from '#adapters/feeds/wire.ts'
+import { bridgeText, frontErrorTexts, type Message, vendorText } from '#adapters/feeds/wire.ts'
 import type { Clock } from '#clock.ts'
 import type { Line } from '#domain/line.ts'
 import type { TickViews } from '#domain/tick.ts'
-import type { LineInbox } from './line-notes.ts'
+import { type BridgeWords, type LineInbox, sentenceOf } from './line-notes.ts'
 import type { LineSubscriber } from './line-subscriber.ts'
 
 export interface FrameEnvironment {
@@ -20,7 +20,7 @@ export interface FrameEnvironment {
   tick(slot: number, views: TickViews, at: number): void
   /** Replay only: the bridge sent everything up to `reachedMs`. */
   reached(reachedMs: number, nextMs: number): void
-  log(level: 'info' | 'warn', message: string): void
+  log(level: 'info' | 'warn', message: string, details?: Record<string, unknown>): void
 }
 
 interface FrameParts {
@@ -35,17 +35,22 @@ interface FrameParts {
 /** A market has some 20,000 instruments; a number far beyond is no number of an instrument. */
 const INSTRUMENT_NUMBER_MAX = 1_000_000
 
+const NO_COUNTS = { received: 0, written: 0, dropped: 0, highWater: 0 }
+
 export class BridgeFrames {
   /** CLOCK_MONOTONIC of the last frame of any kind. */
   lastFrameMs: number
   /** Frames that the pipe lost, seen by holes in the bridge's own count. */
   missingFrames = 0
   /** As the present bridge last told them. */
-  counters = { received: 0, written: 0, dropped: 0, highWater: 0 }
+  counters = { ...NO_COUNTS }
+  /** What the present bridge last complained of, with the negative code of its own words. */
+  complaint: (BridgeWords & { code: number }) | null = null
   readonly #parts: FrameParts
   /** By the bridge's number of the instrument. */
   #slots = new Int32Array(0)
   #lastSequence = 0
+  #toldMissing = 0
 
   constructor(parts: FrameParts) {
     this.#parts = parts
@@ -56,6 +61,9 @@ export class BridgeFrames {
   begin(): void {
     this.#slots = new Int32Array(0)
     this.#lastSequence = 0
+    this.#toldMissing = this.missingFrames
+    this.counters = { ...NO_COUNTS }
+    this.complaint = null
     this.lastFrameMs = this.#parts.env.clock.monotonicMs()
   }
 
@@ -94,6 +102,7 @@ export class BridgeFrames {
         return
       case 'requested':
         subscriber.answered(message.request, message.code)
+        if (message.code !== 0) inbox.put({ type: 'not-taken', request: message.request, code: message.code })
         return
       case 'subscribed': {
         const slot = this.#slots[message.instrument] ?? -1
@@ -102,11 +111,9 @@ export class BridgeFrames {
         else subscriber.refused(slot, message.code)
         return
       }
-      case 'counters': {
-        const [received = 0, written = 0, dropped = 0, highWater = 0] = message.numbers
-        this.counters = { received, written, dropped, highWater }
+      case 'counters':
+        this.#count(message.numbers)
         return
-      }
       case 'catalogueRow':
         env.listed(vendorText(message.texts[0]), vendorText(message.texts[1]))
         return
@@ -116,16 +123,32 @@ export class BridgeFrames {
       case 'reached':
         env.reached(message.numbers[0] ?? 0, message.numbers[1] ?? Number.POSITIVE_INFINITY)
         return
-      case 'frontError':
-        env.log('warn', `${line}: front error ${message.code} ${vendorText(message.texts[0])}`.trimEnd())
+      case 'frontError': {
+        const { code, request } = message
+        const words = frontErrorTexts(message)
+        env.log('warn', `${line}: ${code < 0 ? 'bridge' : `front error ${code}`}: ${sentenceOf(words)}`)
+        if (code < 0) this.complaint = { ...words, code }
+        if (code !== 0 && request !== 0) inbox.put({ type: 'frontError', request, code, words })
         return
+      }
       case 'log':
-        env.log('info', `${line} bridge: ${vendorText(message.texts[0])}`)
+        env.log('info', `${line} bridge: ${bridgeText(message.texts[0])}`)
         return
       default:
         // Frames of a trading session, or commands: nothing that a market-data line acts on.
         return
     }
+  }
+
+  /** Once a second, and once more before the end, so that no drop goes untold. */
+  #count([received = 0, written = 0, dropped = 0, highWater = 0]: readonly number[]): void {
+    const { line, env } = this.#parts
+    // Ticks without an instrument number leave no hole, and the holes of a bridge's last second may come without counters.
+    const lost = Math.max(dropped - this.counters.dropped, this.missingFrames - this.#toldMissing)
+    if (lost > 0)
+      env.log('warn', `${line}: the bridge dropped ${lost} ticks that were not read in time`, { component: 'bridge' })
+    this.counters = { received, written, dropped, highWater }
+    this.#toldMissing = this.missingFrames
   }
 
   /** Frames are numbered from 1 and wrap at 2^32. */

@@ -4,13 +4,13 @@
  */
 import type { Bridge } from '#adapters/feeds/bridge-process.ts'
 import type { FeedAdapter } from '#adapters/feeds/feed-adapter.ts'
-import { type Message, vendorText } from '#adapters/feeds/wire.ts'
+import { vendorText } from '#adapters/feeds/wire.ts'
 import type { Clock } from '#clock.ts'
 import { Failure } from '#domain/failure.ts'
-import { kindOfLoginError } from '#domain/feed-error.ts'
+import { isLoginAnswer, kindOfLoginError, kindOfLoginReturnCode } from '#domain/feed-error.ts'
 import type { Line } from '#domain/line.ts'
 import { nextAttempt } from '#domain/retry.ts'
-import { type CutShort, cutShort, type LineFailure, type LineInbox } from './line-notes.ts'
+import { type CutShort, cutShort, type LineFailure, type LineInbox, sentenceOf } from './line-notes.ts'
 import type { LineProgress } from './line-progress.ts'
 
 export interface LoginEnvironment {
@@ -40,6 +40,8 @@ interface LoginParts {
 /** A trading login as old as this is taken for seen by a market-data front that verifies, so that a storm of drops makes few of them. */
 const TRADING_LOGIN_REUSED_MS = 60 * 60_000
 
+const LOGIN_ANSWERS = ['loggedIn', 'not-taken', 'frontError', 'disconnected', 'ended', 'recycle'] as const
+
 export class LineLogin {
   readonly outcomes: Record<'granted' | 'accepted' | 'refused' | 'timed-out', number> = {
     granted: 0,
@@ -63,7 +65,7 @@ export class LineLogin {
     reconnects: number,
     signal: AbortSignal,
   ): Promise<'logged-in' | 'log-in-again' | CutShort> {
-    const { adapter, env, inbox, progress, isWanted } = this.#parts
+    const { adapter, env, progress, isWanted } = this.#parts
     // Before the permit: a secret store that is down must not use up the login budget.
     let pairs: string[]
     try {
@@ -81,27 +83,56 @@ export class LineLogin {
 
     progress.become('logging-in', 'logging in')
     this.outcomes.granted++
-    bridge.send('login', { texts: pairs })
-    const { loginMs } = env.timeouts
-    const answer = await inbox.take(['loggedIn', 'disconnected', 'ended', 'recycle'], { timeoutMs: loginMs, signal })
+    const request = bridge.send('login', { texts: pairs })
+    const answer = await this.#answerTo(request, signal)
     if (answer.kind === 'aborted') return null
     if (answer.kind === 'timed-out') {
       this.outcomes['timed-out']++
       this.failures++
-      return { kind: 'login-timeout', message: `no answer to the login within ${loginMs} ms` }
+      return { kind: 'login-timeout', message: `no answer to the login within ${env.timeouts.loginMs} ms` }
     }
-    if (answer.item.type !== 'loggedIn') return cutShort(answer.item)
-    if (answer.item.message.code !== 0) return this.#refused(answer.item.message, before)
-    this.outcomes.accepted++
-    this.failures = 0
-    return 'logged-in'
+    const { item } = answer
+    switch (item.type) {
+      case 'not-taken':
+        return this.#notSent(item.code, `the vendor library did not send the login (return code ${item.code})`)
+      case 'frontError':
+        if (item.code < 0) return this.#notSent(item.code, sentenceOf(item.words))
+        return this.#refused(item.code, item.words.message, before)
+      case 'loggedIn': {
+        const { code, texts } = item.message
+        if (code !== 0) return this.#refused(code, vendorText(texts[0]), before)
+        this.outcomes.accepted++
+        this.failures = 0
+        return 'logged-in'
+      }
+      default:
+        return cutShort(item)
+    }
   }
 
-  #refused({ code, texts }: Message, tradingLogin: 'made' | 'reused'): 'log-in-again' | LineFailure {
+  /** Whatever answers this login, in any of the ways that libraries have, or ends it. */
+  async #answerTo(request: number, signal: AbortSignal) {
+    const { env, inbox } = this.#parts
+    const deadlineMs = env.clock.monotonicMs() + env.timeouts.loginMs
+    for (;;) {
+      const timeoutMs = Math.max(0, deadlineMs - env.clock.monotonicMs())
+      const answer = await inbox.take(LOGIN_ANSWERS, { timeoutMs, signal })
+      if (answer.kind !== 'taken') return answer
+      const { item } = answer
+      const isOfAnother = (item.type === 'not-taken' || item.type === 'frontError') && item.request !== request
+      if (!isOfAnother) return answer
+    }
+  }
+
+  #notSent(code: number, message: string): LineFailure {
+    this.failures++
+    return { kind: kindOfLoginReturnCode(code), message }
+  }
+
+  #refused(code: number, text: string, tradingLogin: 'made' | 'reused'): 'log-in-again' | LineFailure {
     const { line, adapter, env } = this.#parts
     this.outcomes.refused++
     this.failures++
-    const text = vendorText(texts[0])
     const kind = kindOfLoginError('market-data', code, text)
     if (kind === 'trading-login-required' && tradingLogin === 'reused' && adapter.tradingLogin) {
       // The front's day may have turned since; refused right after a fresh one, the account is latched.
@@ -140,7 +171,8 @@ export class LineLogin {
       this.#tradingLoginMs = env.clock.monotonicMs()
       return 'made'
     }
-    this.outcomes[outcome.kind === 'login-timeout' ? 'timed-out' : 'refused']++
+    if (outcome.kind === 'login-timeout') this.outcomes['timed-out']++
+    else if (isLoginAnswer(outcome.kind)) this.outcomes.refused++
     this.failures++
     return { kind: outcome.kind, message: outcome.message }
   }

@@ -13,10 +13,20 @@ export type Note =
   | { type: 'connected' }
   | { type: 'disconnected'; reason: number }
   | { type: 'loggedIn'; message: Message }
+  /** The vendor's function did not take a request. */
+  | { type: 'not-taken'; request: number; code: number }
+  /** An error that answers a request, from the front or, with a negative code, from the bridge itself. */
+  | { type: 'frontError'; request: number; code: number; words: BridgeWords }
   | { type: 'catalogueEnd' }
-  | { type: 'ended'; end: BridgeEnd }
+  /** `complaint`: what the bridge said before, with the negative exit code in front. */
+  | { type: 'ended'; end: BridgeEnd; complaint: (BridgeWords & { code: number }) | null }
   /** The daemon gives the bridge up; without a failure when the line is to rest. */
   | { type: 'recycle'; failure: LineFailure | null }
+
+export interface BridgeWords {
+  message: string
+  remedy: string
+}
 
 /** Why a bridge or a connection was given up. */
 export interface LineFailure {
@@ -40,19 +50,29 @@ export function cutShort(note: Extract<Note, { type: 'disconnected' | 'ended' | 
 }
 
 export function failureOf(note: Extract<Note, { type: 'ended' | 'recycle' }>): LineFailure | null {
-  return note.type === 'recycle' ? note.failure : failureOfEnd(note.end)
+  return note.type === 'recycle' ? note.failure : failureOfEnd(note)
 }
 
-function failureOfEnd(end: BridgeEnd): LineFailure {
+function failureOfEnd({ end, complaint }: Extract<Note, { type: 'ended' }>): LineFailure {
   switch (end.kind) {
-    case 'exited':
-      return {
-        kind: kindOfBridgeExit(end.code),
-        message: `the bridge process ended (${end.signal === null ? `exit code ${end.code}` : `signal ${end.signal}`})`,
-      }
+    case 'exited': {
+      const kind = kindOfBridgeExit(end.code)
+      if (complaint !== null && -complaint.code === end.code) return { kind, message: sentenceOf(complaint) }
+      const how = end.signal === null ? `exit code ${end.code}` : `signal ${end.signal}`
+      const where = end.unfinishedBytes === undefined ? '' : `, ${end.unfinishedBytes} bytes into a frame`
+      return { kind, message: `the bridge process ended (${how}${where})` }
+    }
     case 'protocol-fault':
       return { kind: 'protocol-fault', message: `the bridge process spoke nonsense: ${end.message}` }
     case 'not-started':
-      return { kind: 'bridge-unavailable', message: `the bridge process could not be started: ${end.message}` }
+      return {
+        kind: end.passes ? 'host-exhausted' : 'bridge-unavailable',
+        message: `the bridge process could not be started: ${end.message}`,
+      }
   }
+}
+
+/** What happened and what is to be done, for where there is room for one text. */
+export function sentenceOf({ message, remedy }: BridgeWords): string {
+  return remedy === '' ? message : `${message}. ${remedy}`
 }

@@ -383,7 +383,7 @@ export class LineSession {
     this.connected = false
     this.loggedIn = false
     this.#loginScope.abort()
-    this.#inbox.put({ type: 'ended', end })
+    this.#inbox.put({ type: 'ended', end, complaint: this.#frames.complaint })
     this.#env.changed()
   }
 

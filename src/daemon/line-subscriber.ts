@@ -4,7 +4,7 @@
  */
 import type { Bridge } from '#adapters/feeds/bridge-process.ts'
 import { type Clock, sleep } from '#clock.ts'
-import { kindOfReturnCode, kindOfSubscribeError } from '#domain/feed-error.ts'
+import { FEED_ERROR_TEXTS, kindOfReturnCode, kindOfSubscribeError } from '#domain/feed-error.ts'
 import type { Line } from '#domain/line.ts'
 import { nextAttempt, paceAfterDrops } from '#domain/retry.ts'
 import { Subscription, SubscriptionBook } from '#domain/subscription-book.ts'
@@ -48,6 +48,9 @@ export class LineSubscriber {
   readonly #answers = new Map<number, (code: number) => void>()
   /** Refused for the moment; asked for again by themselves. */
   readonly #notReady = new Set<number>()
+  /** The front takes no more in this login: these are refused without being asked for, until the next one or until there is room. */
+  readonly #overLimit = new Set<number>()
+  #isFull = false
   /** Sessions in a row that the front cut while contracts were being asked for. */
   #dropsWhileAsking = 0
   #wake: (() => void) | null = null
@@ -73,6 +76,7 @@ export class LineSubscriber {
         await this.#untilWoken(scope)
         continue
       }
+      if (this.#isFull) this.#leaveOut(this.book.slotsIn(Subscription.wanted))
       const batch = this.book.takeBatch(Math.min(pacing.batchSize, REQUEST_CONTRACTS_MAX))
       if (batch.length > 0) {
         progress.become('subscribing', `subscribed ${this.book.subscribed} of ${this.book.expected}`)
@@ -116,7 +120,13 @@ export class LineSubscriber {
   /** Takes contracts off the list. Without a bridge nobody has to be told. */
   unlist(slots: readonly number[], bridge: Bridge | null): void {
     const listed = slots.filter((slot) => this.book.state(slot) !== Subscription.unlisted)
-    for (const slot of listed) this.book.unlist(slot)
+    const hadRoom = this.#isFull && listed.some((slot) => this.book.state(slot) === Subscription.subscribed)
+    for (const slot of listed) {
+      this.book.unlist(slot)
+      this.#overLimit.delete(slot)
+    }
+    // What was subscribed makes room for as many others; the front says when it is full again.
+    if (hadRoom) this.#forgetLimit()
     const symbols = listed.map((slot) => this.#parts.env.slotName(slot).symbol)
     for (let from = 0; from < symbols.length; from += UNSUBSCRIBE_BATCH) {
       bridge?.send('unsubscribe', { texts: symbols.slice(from, from + UNSUBSCRIBE_BATCH) })
@@ -146,10 +156,43 @@ export class LineSubscriber {
   refused(slot: number, code: number): void {
     const { line, env } = this.#parts
     const kind = kindOfSubscribeError(code)
+    if (kind === 'subscription-limit') {
+      this.#meetLimit(slot)
+      return
+    }
     env.log('warn', `${line}: the front refused ${env.slotName(slot).symbol}`, { code, kind })
     this.book.refuse(slot)
     if (kind === 'contract-not-ready') this.#notReady.add(slot)
     if (this.book.requested === 0) this.wake()
+  }
+
+  /** Told once: a market beyond the limit is thousands of the same answer. */
+  #meetLimit(slot: number): void {
+    this.#leaveOut([slot])
+    if (!this.#isFull) {
+      this.#isFull = true
+      const { line, env } = this.#parts
+      const { subscribed, expected } = this.book
+      const { message, remedy } = FEED_ERROR_TEXTS['subscription-limit']
+      env.log('warn', `${line}: ${message}: ${subscribed} of ${expected} are subscribed. ${remedy}`, {
+        kind: 'subscription-limit',
+      })
+    }
+    if (this.book.requested === 0) this.wake()
+  }
+
+  /** Refused without being asked for: they stay expected, so that coverage shows them missing. */
+  #leaveOut(slots: readonly number[]): void {
+    for (const slot of slots) {
+      this.book.refuse(slot)
+      this.#overLimit.add(slot)
+    }
+  }
+
+  #forgetLimit(): void {
+    this.#isFull = false
+    this.book.askAgain(this.#overLimit)
+    this.#overLimit.clear()
   }
 
   /** The front cut the session; call before the line's state changes. */
@@ -163,6 +206,7 @@ export class LineSubscriber {
     for (const answer of this.#answers.values()) answer(NO_ANSWER)
     this.#answers.clear()
     this.book.forget()
+    this.#forgetLimit()
   }
 
   /** When to ask again for contracts that gave no answer or were not ready; undefined when there are none. */

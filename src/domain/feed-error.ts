@@ -14,9 +14,13 @@ export type FeedErrorKind =
   | 'first-tick-timeout'
   | 'query-not-ready'
   | 'query-timeout'
+  | 'query-refused'
   | 'bridge-crashed'
   | 'bridge-hung'
   | 'bridge-unavailable'
+  | 'host-exhausted'
+  | 'flow-directory-busy'
+  | 'configuration-refused'
   | 'secret-unavailable'
   | 'protocol-fault'
 
@@ -77,6 +81,27 @@ export function kindOfLoginError(session: VendorSession, id: number, text: strin
   if (kind !== undefined) return kind
   return session === 'trading' ? 'unknown-trading-login-error' : 'unknown-market-data-login-error'
 }
+
+/** Whether a failure of this kind is the front's own answer to a login, and not something that befell it on its way. */
+export function isLoginAnswer(kind: FeedErrorKind): kind is LoginErrorKind {
+  return LOGIN_ERROR_KINDS.has(kind)
+}
+
+const LOGIN_ERROR_KINDS: ReadonlySet<FeedErrorKind> = new Set<FeedErrorKind>([
+  ...LOGIN_KIND_BY_ID.values(),
+  ...(['trading-login-required', 'login-too-frequent'] as const),
+  ...(['unknown-market-data-login-error', 'unknown-trading-login-error'] as const),
+])
+
+/** What a return code other than 0 of the vendor's login function means; `code` -100 is the bridge's own refusal. */
+export function kindOfLoginReturnCode(code: number): 'not-connected' | 'login-too-frequent' | 'configuration-refused' {
+  assert(code !== 0, 'return code 0 is no error')
+  if (code === NOT_HANDED_OVER) return 'configuration-refused'
+  return code === -2 || code === -3 ? 'login-too-frequent' : 'not-connected'
+}
+
+/** The bridge did not hand a request to the vendor, and says why in a front error of the same request. */
+export const NOT_HANDED_OVER = -100
 
 /** What a negative return code of a vendor request function means. */
 export function kindOfReturnCode(code: number): 'not-connected' | 'subscribe-throttled' {
@@ -195,10 +220,17 @@ export const FEED_ERROR_TEXTS: Record<FeedErrorKind, { message: string; remedy: 
     message: 'the session is subscribed but no tick came',
     remedy: 'Check that the account is entitled to market data.',
   },
-  'query-not-ready': { message: 'the front asks to repeat the query later', remedy: 'Nothing to do: it is repeated.' },
+  'query-not-ready': {
+    message: 'the front asks to repeat the query later',
+    remedy: 'Refresh the catalogue again in a minute; the one in use stays.',
+  },
   'query-timeout': {
     message: 'the instrument query stopped sending rows',
-    remedy: "Nothing to do: it is repeated; yesterday's catalogue stays in use.",
+    remedy: 'Refresh the catalogue again later; the one in use stays.',
+  },
+  'query-refused': {
+    message: 'the trading front refused the instrument query',
+    remedy: 'Ask the broker about the vendor text above. The catalogue in use stays, and a file may take its place.',
   },
   'bridge-crashed': {
     message: 'the bridge process ended by itself',
@@ -207,6 +239,18 @@ export const FEED_ERROR_TEXTS: Record<FeedErrorKind, { message: string; remedy: 
   'bridge-hung': {
     message: 'the bridge process went silent',
     remedy: 'Nothing to do: it is killed and started again.',
+  },
+  'host-exhausted': {
+    message: 'the host has no file descriptor, process or memory left for the bridge',
+    remedy: 'Raise the limits of the service (LimitNOFILE=, TasksMax=) or free memory; the start is tried again.',
+  },
+  'flow-directory-busy': {
+    message: 'another bridge works in the flow directory of this session',
+    remedy: 'Nothing to do where that one ends soon; if it stays, look for a bridge process without its supervisor.',
+  },
+  'configuration-refused': {
+    message: 'a configured value can not be sent to the front',
+    remedy: 'Correct the value that the message names, then restart.',
   },
   'secret-unavailable': {
     message: 'a secret that the login needs cannot be read',

@@ -71,6 +71,7 @@ export const RETRY_BY_KIND = {
   // One query in flight and about one per second. Vendor notes: at least 1.1 s.
   'query-not-ready': { again: 'after-backoff', firstMs: 1_100, maxMs: 30_000 },
   'query-timeout': { again: 'after-backoff', firstMs: 5_000, maxMs: 300_000, attemptsMax: 5 },
+  'query-refused': { again: 'after-operator' },
 
   // A process start costs 50 ms; a library that dies in its start-up must not keep a core busy.
   'bridge-crashed': { again: 'after-backoff', firstMs: 200, maxMs: 10_000 },
@@ -78,6 +79,12 @@ export const RETRY_BY_KIND = {
   'bridge-hung': { again: 'after-backoff', firstMs: 500, maxMs: 10_000 },
   // A missing program or a wrong version stays so until somebody installs another.
   'bridge-unavailable': { again: 'after-operator' },
+  // Descriptors come back with the connections that hold them; until then each try costs a little of what is short.
+  'host-exhausted': { again: 'after-backoff', firstMs: 1_000, maxMs: 30_000 },
+  // A trading session takes seconds, and a bridge that lost its supervisor ends within one.
+  'flow-directory-busy': { again: 'after-backoff', firstMs: 500, maxMs: 10_000 },
+  // The same text is as much too long the next time.
+  'configuration-refused': { again: 'after-operator' },
   // A store that restarts is back within a minute, and nothing reaches the front meanwhile.
   'secret-unavailable': { again: 'after-backoff', firstMs: 1_000, maxMs: 30_000 },
   'protocol-fault': { again: 'after-backoff', firstMs: 1_000, maxMs: 60_000, attemptsMax: 3 },

@@ -17,9 +17,11 @@ export interface BridgeCommand {
 }
 
 export type BridgeEnd =
-  | { kind: 'exited'; code: number | null; signal: NodeJS.Signals | null }
+  /** `unfinishedBytes`: of a frame that it was writing when it died. */
+  | { kind: 'exited'; code: number | null; signal: NodeJS.Signals | null; unfinishedBytes?: number }
   | { kind: 'protocol-fault'; message: string }
-  | { kind: 'not-started'; message: string }
+  /** `passes`: for want of something that others give back, so that a later try may succeed. */
+  | { kind: 'not-started'; message: string; passes: boolean }
 
 export interface BridgeSink {
   /** A piece of the pipe is about to be cut into frames. */
@@ -40,9 +42,10 @@ const DRAIN_MAX_MS = 1_000
 const PRINTED_LINE_MAX = 500
 
 export class BridgeProcess implements FrameSink {
-  readonly #child: ChildProcess
-  readonly #pipe: Readable
-  readonly #commands: Writable
+  /** All null when the system did not even try to start it. */
+  readonly #child: ChildProcess | null
+  #pipe: Readable | null = null
+  #commands: Writable | null = null
   readonly #reader: FrameReader
   readonly #sink: BridgeSink
   readonly #clock: Clock
@@ -50,6 +53,8 @@ export class BridgeProcess implements FrameSink {
   #end: BridgeEnd | null = null
   #pipeDone = false
   #endTold = false
+  /** Told to end, so that it may end in the middle of a frame. */
+  #isRetired = false
   readonly #ended: Promise<void>
   #resolveEnded: () => void = () => undefined
 
@@ -60,12 +65,35 @@ export class BridgeProcess implements FrameSink {
     this.#ended = new Promise((resolve) => {
       this.#resolveEnded = resolve
     })
-    this.#child = spawn(command.program, command.args, {
-      stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
-      env: { ...command.env },
-    })
-    const [stdin, stdout, stderr, frames] = this.#child.stdio
-    if (!stdin || !stdout || !stderr || !(frames instanceof Readable)) throw new Error('a bridge has four pipes')
+    this.#child = this.#start(command)
+    if (this.#child !== null) this.#listen(this.#child)
+  }
+
+  #start(command: BridgeCommand): ChildProcess | null {
+    try {
+      const child = spawn(command.program, command.args, {
+        stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
+        env: { ...command.env },
+      })
+      child.on('error', (error) => this.#childEnded(notStarted(error)))
+      child.on('exit', (code, signal) => this.#childEnded({ kind: 'exited', code, signal }))
+      return child
+    } catch (error) {
+      // Too long an argument list, no memory: thrown, where other failures are an event. Told as late as those are.
+      this.#pipeDone = true
+      setImmediate(() => this.#childEnded(notStarted(error)))
+      return null
+    }
+  }
+
+  #listen(child: ChildProcess): void {
+    // Without descriptors for its pipes a child has no stdio at all, whatever the types say; its 'error' tells the rest.
+    const pipes: ChildProcess['stdio'] | undefined = child.stdio
+    const [stdin, stdout, stderr, frames] = pipes ?? []
+    if (!stdin || !stdout || !stderr || !(frames instanceof Readable)) {
+      this.#pipeDone = true
+      return
+    }
     this.#commands = stdin
     this.#pipe = frames
     for (const stream of [stdout, stderr]) this.#passPrintedLines(stream)
@@ -74,12 +102,10 @@ export class BridgeProcess implements FrameSink {
     frames.on('data', (chunk: Buffer) => this.#take(chunk))
     frames.on('error', () => this.#pipeEnded())
     frames.on('close', () => this.#pipeEnded())
-    this.#child.on('error', (error) => this.#childEnded({ kind: 'not-started', message: error.message }))
-    this.#child.on('exit', (code, signal) => this.#childEnded({ kind: 'exited', code, signal }))
   }
 
   get pid(): number | null {
-    return this.#child.pid ?? null
+    return this.#child?.pid ?? null
   }
 
   tick(views: TickViews, at: number): void {
@@ -96,7 +122,7 @@ export class BridgeProcess implements FrameSink {
     fields: { numbers?: readonly number[]; texts?: readonly (string | Uint8Array)[] } = {},
   ): number {
     const sequence = ++this.#commandSequence
-    if (this.#end === null && !this.#commands.destroyed) {
+    if (this.#end === null && this.#commands?.destroyed === false) {
       this.#commands.write(
         encodeMessage(type, {
           ...fields,
@@ -111,8 +137,8 @@ export class BridgeProcess implements FrameSink {
 
   /** Stops reading, so that the pipe fills up, or goes on: for tests of a stalled reader. */
   setReading(reading: boolean): void {
-    if (reading) this.#pipe.resume()
-    else this.#pipe.pause()
+    if (reading) this.#pipe?.resume()
+    else this.#pipe?.pause()
   }
 
   /**
@@ -120,8 +146,9 @@ export class BridgeProcess implements FrameSink {
    * `graceMs` plus one second later.
    */
   async retire(graceMs: number): Promise<void> {
-    this.#commands.end()
-    const kill = setTimeout(() => this.#child.kill('SIGKILL'), graceMs)
+    this.#isRetired = true
+    this.#commands?.end()
+    const kill = setTimeout(() => this.#child?.kill('SIGKILL'), graceMs)
     await this.#ended
     clearTimeout(kill)
   }
@@ -132,8 +159,8 @@ export class BridgeProcess implements FrameSink {
       this.#reader.push(chunk)
     } catch (error) {
       if (!(error instanceof ProtocolFault)) throw error
-      this.#pipe.destroy()
-      this.#child.kill('SIGKILL')
+      this.#pipe?.destroy()
+      this.#child?.kill('SIGKILL')
       this.#childEnded({ kind: 'protocol-fault', message: error.message })
     }
   }
@@ -149,14 +176,14 @@ export class BridgeProcess implements FrameSink {
     this.#pipeDone = true
     if (this.#end !== null) this.#tellEnd()
     // A bridge that closes its frames but lives on is of no use to anybody.
-    else this.#child.kill('SIGKILL')
+    else this.#child?.kill('SIGKILL')
   }
 
   #tellEnd(): void {
     if (this.#endTold || this.#end === null) return
     this.#endTold = true
-    this.#pipe.destroy()
-    this.#sink.ended(this.#end)
+    this.#pipe?.destroy()
+    this.#sink.ended(this.#isRetired ? this.#end : withUnfinished(this.#end, this.#reader.held))
     this.#resolveEnded()
   }
 
@@ -170,4 +197,20 @@ export class BridgeProcess implements FrameSink {
     })
     stream.on('error', () => undefined)
   }
+}
+
+/** Others give back what was short; all else stays as it is until somebody changes it. */
+const PASSING_CODES: readonly unknown[] = ['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM']
+
+function notStarted(error: unknown): BridgeEnd {
+  const message = error instanceof Error ? error.message : String(error)
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return { kind: 'not-started', message, passes: PASSING_CODES.includes(code) }
+}
+
+/** A bridge that ended in order must have ended its last frame; one that died in the middle of one died all the same. */
+function withUnfinished(end: BridgeEnd, heldBytes: number): BridgeEnd {
+  if (end.kind !== 'exited' || heldBytes === 0) return end
+  if (end.code !== 0) return { ...end, unfinishedBytes: heldBytes }
+  return { kind: 'protocol-fault', message: `its frames end after ${heldBytes} bytes of one` }
 }

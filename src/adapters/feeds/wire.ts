@@ -202,7 +202,8 @@ export class FrameReader {
     let at = 0
     while (this.#held - at >= 8) {
       const length = i32[at >> 2] ?? 0
-      const type = (i32[(at >> 2) + 1] ?? 0) & 0xffff
+      // Type and flags in one, the flags being 0.
+      const type = i32[(at >> 2) + 1] ?? 0
       if (type === FrameType.tick) {
         if (length !== TICK_BYTES) throw new ProtocolFault(`tick frame of ${length} bytes instead of ${TICK_BYTES}`)
         if (this.#held - at < TICK_BYTES) break
@@ -219,7 +220,10 @@ export class FrameReader {
   }
 }
 
-function checkMessageHeader(length: number, type: number): void {
+function checkMessageHeader(length: number, typeAndFlags: number): void {
+  const type = typeAndFlags & 0xffff
+  const flags = typeAndFlags >>> 16
+  if (flags !== 0) throw new ProtocolFault(`frame of type ${type} has flags ${flags}: not version ${PROTOCOL_VERSION}`)
   if (!NAME_OF_TYPE.has(type)) throw new ProtocolFault(`unknown frame type ${type}`)
   if (length < MESSAGE_HEADER_BYTES || length > FRAME_BYTES_MAX || length % 8 !== 0) {
     throw new ProtocolFault(`frame of type ${type} has the impossible length ${length}`)
@@ -264,6 +268,17 @@ export function vendorText(text: Uint8Array | undefined): string {
 }
 
 const VENDOR_TEXT = new TextDecoder('gb18030')
+
+/** A text of the bridge itself, as in its `log` frames and in front errors with a negative code: UTF-8, for it may hold paths. */
+export function bridgeText(text: Uint8Array | undefined): string {
+  return text === undefined ? '' : Buffer.from(text).toString('utf8')
+}
+
+/** The texts of a front error, whoever speaks: the bridge with negative codes, else the vendor. */
+export function frontErrorTexts({ code, texts }: Pick<Message, 'code' | 'texts'>): { message: string; remedy: string } {
+  const [message = '', remedy = ''] = texts.map(code < 0 ? bridgeText : vendorText)
+  return { message, remedy }
+}
 
 /** Reads the name, value pairs of `start` and `login`. */
 export function textPairs(message: Message): Map<string, string> {

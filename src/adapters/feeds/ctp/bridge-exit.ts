@@ -1,7 +1,10 @@
 /** What the exit codes of the CTP bridge mean (native/ctp-bridge/exit-code.hpp) in the words that decisions are made in. */
 import type { FeedErrorKind } from '#domain/feed-error.ts'
 
-export type BridgeExitKind = Extract<FeedErrorKind, 'bridge-crashed' | 'bridge-unavailable' | 'protocol-fault'>
+export type BridgeExitKind = Extract<
+  FeedErrorKind,
+  'bridge-crashed' | 'bridge-unavailable' | 'flow-directory-busy' | 'host-exhausted' | 'protocol-fault'
+>
 
 /** `code` is null after a signal. The bridge has told the story in a `frontError` frame before: its text and remedy are for people. */
 export function kindOfBridgeExit(code: number | null): BridgeExitKind {
@@ -14,6 +17,10 @@ export function kindOfBridgeExit(code: number | null): BridgeExitKind {
     case 69:
     case 78:
       return 'bridge-unavailable'
+    case 71:
+      return 'host-exhausted'
+    case 75:
+      return 'flow-directory-busy'
     // Also 70 (the vendor library threw) and 74 (nobody read the frames): another process may well succeed.
     default:
       return 'bridge-crashed'

@@ -9,6 +9,7 @@ import { access, constants, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { Failure } from '#domain/failure.ts'
+import { PROTOCOL_VERSION } from '../wire.ts'
 import { vendorEnvironment } from './start-options.ts'
 
 interface LibraryRecord {
@@ -39,7 +40,6 @@ export interface InspectedLibrary {
 
 const BUILD_REMEDY =
   'Build the bridge: npm run build:ctp-bridge -- --sdk DIR (docs/ctp-sdk.md says where the SDK comes from).'
-const PROTOCOL_VERSION_BUILT_FOR = 1
 
 /** @throws Failure<'bridge-unavailable'> */
 export async function readBuildRecord(bridgePath: string): Promise<BuildRecord> {
@@ -64,7 +64,7 @@ export function parseBuildRecord(text: string): BuildRecord | null {
   } catch {
     return null // Told by the caller, who knows the path.
   }
-  if (!isObject(value) || value['schema'] !== 1 || value['protocol'] !== PROTOCOL_VERSION_BUILT_FOR) return null
+  if (!isObject(value) || value['schema'] !== 1 || value['protocol'] !== PROTOCOL_VERSION) return null
   const md = parseLibrary(value['md'])
   const trader = value['trader'] === null ? null : parseLibrary(value['trader'])
   if (md === undefined || trader === undefined) return null
