@@ -193,8 +193,8 @@ export class FeedSupervisor {
 
   #readiness(session: LineSession): Readiness {
     if (session.wanted !== 'streaming') {
-      const standsBy = session.state === 'off' || session.state === 'logged-in'
-      return standsBy ? 'can-be-raised' : 'unable'
+      if (session.state === 'logged-in') return 'can-be-raised'
+      return session.state === 'off' && !this.#sharesLatch(session) ? 'can-be-raised' : 'unable'
     }
     if (!session.loggedIn) return 'unable'
     const coverage = coverageOf(session)
@@ -202,6 +202,12 @@ export class FeedSupervisor {
     // What the front refuses for good is not waited for: a line that carries all the rest is better than a dead one.
     const { expected, refused, subscribed } = session.book
     return subscribed > 0 && subscribed === expected - refused ? 'ready' : 'unable'
+  }
+
+  /** At rest it has not met the latch yet that the other line's login brought on the account of both. */
+  #sharesLatch(session: LineSession): boolean {
+    const other = this.#parts.sessions[otherLine(session.line)]
+    return other?.state === 'latched' && other.adapter.accountKey === session.adapter.accountKey
   }
 
   #perform(step: FailoverStep, nowMs: number, manner: OrderManner | null): void {

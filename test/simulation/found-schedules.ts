@@ -155,4 +155,17 @@ export const FOUND_SCHEDULES: readonly [string, Schedule, SimulationOptions?][] 
       ],
     }),
   ],
+  [
+    'a cold line was switched to whose account the other line had just got latched',
+    calmSchedule('2026-04-03 14:56:22', {
+      seed: 2_993,
+      startMs: 1_775_199_382_465.8289,
+      durationMs: 207_550.99223926663,
+      standby: 'cold',
+      linesShareAccount: true,
+      failbackStableMs: 20_000,
+      faults: [{ atMs: 49_995, line: 'primary', forMs: 3_564, fault: 'login-error', id: 75, once: true }],
+      acts: [{ atMs: 204_934, act: 'restart', downMs: 1_999 }],
+    }),
+  ],
 ]

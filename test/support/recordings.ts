@@ -1,9 +1,9 @@
 /** Small recordings for tests, and the place of the large real ones that are not part of the repository. */
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { gzipSync } from 'node:zlib'
+import { gunzipSync, gzipSync } from 'node:zlib'
 
 const RECORDED_DATA = fileURLToPath(new URL('../../../shared/data', import.meta.url))
 
@@ -21,6 +21,13 @@ export function recordedTickFiles(): string[] {
     .filter((name) => name.endsWith('.csv.gz'))
     .sort()
     .map((name) => join(root, name))
+}
+
+/** A recorder's log, by name without its ending; ASCII is all that is looked for in it. */
+export function recordedLog(name: string): string {
+  return gunzipSync(readFileSync(join(RECORDED_DATA, 'logs', 'wtpy_dev_datakit_fut', `${name}.log.gz`))).toString(
+    'latin1',
+  )
 }
 
 export interface Row {
