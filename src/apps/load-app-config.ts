@@ -2,6 +2,8 @@
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { openSecretStores, resolveSecret } from '#adapters/secrets/resolve-secret.ts'
+import { systemClock } from '#clock.ts'
 import { loadConfig } from '#config/load-config.ts'
 import type { Environment, ParsedConfig } from '#config/parse-config.ts'
 import type { SettingName } from '#config/schema.ts'
@@ -26,6 +28,8 @@ export function loadAppConfig(
     cwd: process.cwd(),
     packageDir: packageDir(),
     requireBackup: options.requireBackup,
+    followReference: async (ref, stores) =>
+      (await resolveSecret(ref, openSecretStores(stores, env, systemClock))).text.reveal(),
   })
 }
 

@@ -25,6 +25,7 @@ import {
 import { frontsCheck, serverCheck } from '#adapters/preflight/network-checks.ts'
 import { type PreflightCheck, skipped } from '#adapters/preflight/run-preflight.ts'
 import type { Endpoint } from '#adapters/preflight/tcp-reach.ts'
+import { openSecretStores } from '#adapters/secrets/resolve-secret.ts'
 import type { Clock } from '#clock.ts'
 import { type Config, linesOf } from '#config/config.ts'
 import { readCatalogue } from '#config/contract-files.ts'
@@ -61,7 +62,13 @@ function inputChecks(config: Config, options: PreflightOptions, calendar: () => 
   const { adapter } = config.feed
   const unless = unlessDoubtful(options)
   const checks = [
-    secretsCheck(secretsOf(config, options), { env: options.env }),
+    secretsCheck({
+      secrets: secretsOf(config, options),
+      stores: openSecretStores(config.secretStores, options.env, options.clock),
+      maxAgeMs: config.secrets.maxAgeMs,
+      nowMs: options.clock.wallMs(),
+      offline: options.offline,
+    }),
     calendarCheckOf(config, options, calendar),
   ]
   if (adapter === 'ctp') {
@@ -130,8 +137,10 @@ function secretsOf(config: Config, { doubtful }: PreflightOptions): NamedSecret[
     const secrets = [{ name: `${prefix}_PASSWORD`, ref: password }]
     return authCode === null ? secrets : [...secrets, { name: `${prefix}_AUTH_CODE`, ref: authCode }]
   })
+  const { pushgateway } = config.monitoring
+  const ofGateway = pushgateway?.password ? [{ name: 'PUSHGATEWAY_PASSWORD', ref: pushgateway.password }] : []
   const ofBus = config.bus?.password ? [{ name: 'NATS_PASSWORD', ref: config.bus.password }] : []
-  return [...ofLines, ...ofBus].filter(({ name }) => !doubtful?.has(name))
+  return [...ofLines, ...ofBus, ...ofGateway].filter(({ name }) => !doubtful?.has(name))
 }
 
 const OPENS_SOON_MS = 30 * 60_000

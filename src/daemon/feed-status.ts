@@ -18,6 +18,7 @@ import { coverageOfLine } from './line-coverage.ts'
 import type { LineSession } from './line-session.ts'
 import type { MarketClock } from './market-clock.ts'
 import type { FeedBus } from './open-bus.ts'
+import type { SecretWatch } from './secret-watch.ts'
 import type { TickPath } from './tick-path.ts'
 
 export interface StatusParts {
@@ -48,6 +49,7 @@ export interface StatusParts {
     startedAtMs: number
     startedMonotonicMs: number
   }
+  secrets: Pick<SecretWatch, 'statusOf' | 'ageSecondsOf'>
   /** The operator's pause, as it is kept on disk. */
   paused(): { since: string; reason: string } | null
   warnings(): string[]
@@ -191,6 +193,7 @@ function lineStatus(parts: StatusParts, session: LineSession | null, nowMs: numb
     login_attempts: session.loginOutcomes.granted,
     disconnects: [...session.disconnects.values()].reduce((sum, count) => sum + count, 0),
     dropped: session.counters.dropped,
+    secret: parts.secrets.statusOf(session.line),
   }
 }
 

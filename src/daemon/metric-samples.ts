@@ -128,8 +128,8 @@ function metricSamples(
     [
       'md_secret_age_seconds',
       lines.flatMap(({ line }) => {
-        const changedMs = hostFacts.secretChangedMs[line]
-        return changedMs === null ? [] : [{ labels: { feed: line }, value: (clock.wallMs() - changedMs) / 1_000 }]
+        const age = parts.secrets.ageSecondsOf(line)
+        return age === null ? [] : [{ labels: { feed: line }, value: age }]
       }),
     ],
     ['md_journal_failing', [plain(journal.state === 'failing' ? 1 : 0)]],

@@ -8,10 +8,9 @@ import type { Dialling } from '#adapters/bus/nats/dial.ts'
 import { natsRequestBus } from '#adapters/bus/nats/nats-request-bus.ts'
 import { natsTickBus } from '#adapters/bus/nats/nats-tick-bus.ts'
 import type { JournalWriter } from '#adapters/journal/journal-writer.ts'
-import { resolveSecret } from '#adapters/secrets/resolve-secret.ts'
+import { resolveSecret, type SecretStores } from '#adapters/secrets/resolve-secret.ts'
 import type { Clock } from '#clock.ts'
 import type { Config } from '#config/config.ts'
-import type { Environment } from '#config/parse-config.ts'
 import type { JournalNumbering } from '#domain/bus-cursor.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
 import type { BusStatus } from '#domain/status.ts'
@@ -32,7 +31,7 @@ import { Publisher } from './publish-ticks.ts'
 export interface BusParts {
   bus: NonNullable<Config['bus']>
   stateDir: string
-  env: Environment
+  stores: SecretStores
   clock: Clock
   host: string
   journalDirectory: string
@@ -47,16 +46,16 @@ export interface BusParts {
  * the journal and before them.
  */
 export async function openBus(
-  { config, env, clock, host, log, cut }: DaemonOptions,
+  { config, clock, host, log, cut }: DaemonOptions,
   closers: Closers,
-  { journal, latency }: { journal: TickJournal; latency: Latency },
+  { journal, latency, stores }: { journal: TickJournal; latency: Latency; stores: SecretStores },
 ): Promise<FeedBus | null> {
   if (config.bus === null) return null
   const { writer, recovery } = journal
   const bus = await FeedBus.open({
     bus: config.bus,
     stateDir: config.stateDir,
-    env,
+    stores,
     clock,
     host,
     journalDirectory: journalDirectory(config),
@@ -89,11 +88,11 @@ export class FeedBus {
 
   /** Begins to publish at once; a bus that can't be reached is tried again for as long as it takes. */
   static async open(parts: BusParts): Promise<FeedBus> {
-    const { bus, env, clock, host, writer, latency } = parts
+    const { bus, stores, clock, host, writer, latency } = parts
     const dialling: Dialling = {
       options: bus,
       name: `feed-supervisor on ${host}`,
-      resolveSecret: async (ref, signal) => (await resolveSecret(ref, { env }, signal)).text,
+      resolveSecret: async (ref, signal) => (await resolveSecret(ref, stores, signal)).text,
     }
     const latest = new LatestTicks()
     const publisher = await Publisher.open({

@@ -90,11 +90,7 @@ export async function openMetrics(
   parts: { status: StatusParts; faults: FaultCounts; latency: IntervalHistogram; isAlive(): boolean },
 ): Promise<number> {
   const { status, faults, latency, isAlive } = parts
-  const { primary, backup } = config.feed
-  const hostFacts = new HostFacts(journalDirectory(config), {
-    primary: primary.password,
-    backup: backup?.password ?? null,
-  })
+  const hostFacts = new HostFacts(journalDirectory(config))
   closers.add({ name: 'host facts', deadlineMs: 1_000, close: async () => hostFacts.close() })
   void hostFacts.look()
   const limits = {

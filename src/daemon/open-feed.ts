@@ -7,8 +7,9 @@ import type { FeedAdapter } from '#adapters/feeds/feed-adapter.ts'
 import { RecordedInstruments, readRecording } from '#adapters/feeds/replay/recording.ts'
 import { replayFeedAdapter } from '#adapters/feeds/replay/replay-feed-adapter.ts'
 import { parseScenario } from '#adapters/feeds/scenario.ts'
-import { type EmbeddedBridgeOptions, simFeedAdapter } from '#adapters/feeds/sim/sim-feed-adapter.ts'
-import { resolveSecret } from '#adapters/secrets/resolve-secret.ts'
+import { type EmbeddedBridgeOptions, type SimOptions, simFeedAdapter } from '#adapters/feeds/sim/sim-feed-adapter.ts'
+import { simTradingLogin } from '#adapters/feeds/sim/sim-trading-login.ts'
+import { openSecretStores, type SecretStores } from '#adapters/secrets/resolve-secret.ts'
 import type { Clock } from '#clock.ts'
 import type { Config, LineConfig } from '#config/config.ts'
 import { loadCalendar } from '#config/parse-calendar.ts'
@@ -17,11 +18,17 @@ import { unreachable } from '#domain/assert.ts'
 import { Failure } from '#domain/failure.ts'
 import { maskAccount } from '#domain/secret-ref.ts'
 import { alwaysOpenCalendar, createMarketCalendar, type MarketCalendar } from '#domain/session-calendar.ts'
+import { LineSecrets } from './line-secrets.ts'
 import { type MarketClock, RecordingClock, shiftedMarketClock, wallMarketClock } from './market-clock.ts'
+import type { TrialLogin, WatchedLine } from './secret-watch.ts'
 import { accountOf, tradingSessionOf } from './trading-session.ts'
 
 export interface OpenFeed {
   adapters: { primary: FeedAdapter; backup: FeedAdapter | null }
+  /** Where secrets are, for everybody in this process. */
+  stores: SecretStores
+  /** What the lines log in with, and how a changed secret is tried. */
+  secrets: readonly WatchedLine[]
   calendar: MarketCalendar
   marketClock: MarketClock
   /** Set in a replay: the same clock, to be moved by the replay driver. */
@@ -42,6 +49,7 @@ export async function openFeed(
   },
 ): Promise<OpenFeed> {
   const { clock, packageDir, env } = options
+  const stores = openSecretStores(config.secretStores, env, clock)
   const scenario = await readScenario(config.sim.scenarioFile)
   const common = (line: LineConfig, marketClock: MarketClock, scenarioStartMs: number): EmbeddedBridgeOptions => ({
     script: join(packageDir, 'dist', `${config.feed.adapter}-bridge.js`),
@@ -54,10 +62,24 @@ export async function openFeed(
   })
   const logOf = (line: LineConfig) => (text: string) =>
     options.log('debug', `${line.line} trading session: ${text}`, { component: line.line })
-  const both = (adapterOf: (line: LineConfig) => FeedAdapter) => ({
-    primary: adapterOf(config.feed.primary),
-    backup: config.feed.backup === null ? null : adapterOf(config.feed.backup),
-  })
+  /** How each line is held, and how a secret of its is tried where it has a trading front. */
+  const both = (
+    adapterOf: (line: LineConfig, secrets: LineSecrets) => FeedAdapter,
+    trialOf: (line: LineConfig) => TrialLogin | null,
+  ) => {
+    const open = (line: LineConfig) => {
+      const secrets = new LineSecrets(line, stores)
+      const trial = line.tdFronts.length === 0 ? null : trialOf(line)
+      return { adapter: adapterOf(line, secrets), watched: { secrets, trial, accountKey: accountOf(line) } }
+    }
+    const primary = open(config.feed.primary)
+    const backup = config.feed.backup === null ? null : open(config.feed.backup)
+    return {
+      stores,
+      adapters: { primary: primary.adapter, backup: backup?.adapter ?? null },
+      secrets: backup === null ? [primary.watched] : [primary.watched, backup.watched],
+    }
+  }
 
   switch (config.feed.adapter) {
     case 'sim': {
@@ -65,9 +87,15 @@ export async function openFeed(
       const startMs = setting.kind === 'from' ? setting.startMs : clock.wallMs()
       const marketClock = shiftedMarketClock(clock, startMs)
       const alwaysOpen = setting.kind === 'always-open'
+      const simOf = (line: LineConfig): SimOptions => ({
+        ...common(line, marketClock, startMs),
+        ...{ instruments, ticksPerSecond, seed, alwaysOpen },
+      })
       return {
-        adapters: both((line) =>
-          simFeedAdapter({ ...common(line, marketClock, startMs), instruments, ticksPerSecond, seed, alwaysOpen }),
+        ...both(
+          (line, secrets) => readingSecrets(simFeedAdapter(simOf(line)), secrets),
+          (line) => (_secrets, signal) =>
+            simTradingLogin({ sim: simOf(line), clock, timeouts: config.timeouts }, signal),
         ),
         calendar: alwaysOpen ? alwaysOpenCalendar() : shippedCalendar(config.calendar.dir),
         marketClock,
@@ -79,8 +107,9 @@ export async function openFeed(
       const startMs = await firstRowMs(config.replay.files, calendar)
       const recordingClock = new RecordingClock(startMs, clock)
       return {
-        adapters: both((line) =>
-          replayFeedAdapter({ ...common(line, recordingClock, startMs), files: config.replay.files }),
+        ...both(
+          (line) => replayFeedAdapter({ ...common(line, recordingClock, startMs), files: config.replay.files }),
+          () => null,
         ),
         calendar,
         marketClock: recordingClock,
@@ -89,26 +118,33 @@ export async function openFeed(
     }
     case 'ctp':
       return {
-        adapters: both((line) =>
-          ctpFeedAdapter({
-            line: line.line,
-            account: {
-              masked: maskAccount(line.userId),
-              key: accountOf(line),
-              brokerId: line.brokerId,
-              userId: line.userId,
+        ...both(
+          (line, secrets) =>
+            ctpFeedAdapter({
+              line: line.line,
+              account: {
+                masked: maskAccount(line.userId),
+                key: accountOf(line),
+                brokerId: line.brokerId,
+                userId: line.userId,
+              },
+              stateDir: config.stateDir,
+              fronts: line.mdFronts.map((front) => front.url),
+              bridgePath: config.feed.bridgePath,
+              sdkLibDir: config.feed.sdkLibDir,
+              productionMode: config.feed.productionMode,
+              environment: env,
+              password: (signal) => secrets.password(signal),
+              tradingLogin: config.feed.tdLoginFirst
+                ? (signal) =>
+                    tradingLogin(tradingSessionOf(config, line, { env, secrets, clock, log: logOf(line) }), signal)
+                : null,
+            }),
+          (line) =>
+            ({ password, authCode }, signal) => {
+              const secrets = { password: async () => password, authCode: async () => authCode }
+              return tradingLogin(tradingSessionOf(config, line, { env, secrets, clock, log: logOf(line) }), signal)
             },
-            stateDir: config.stateDir,
-            fronts: line.mdFronts.map((front) => front.url),
-            bridgePath: config.feed.bridgePath,
-            sdkLibDir: config.feed.sdkLibDir,
-            productionMode: config.feed.productionMode,
-            environment: env,
-            password: async (signal) => (await resolveSecret(line.password, { env }, signal)).text,
-            tradingLogin: config.feed.tdLoginFirst
-              ? (signal) => tradingLogin(tradingSessionOf(config, line, { env, clock, log: logOf(line) }), signal)
-              : null,
-          }),
         ),
         calendar: shippedCalendar(config.calendar.dir),
         marketClock: wallMarketClock(clock),
@@ -116,6 +152,17 @@ export async function openFeed(
       }
     default:
       return unreachable(config.feed.adapter)
+  }
+}
+
+/** The simulator asks for no password; it is read all the same, so that rotations can be rehearsed with it. */
+function readingSecrets(adapter: FeedAdapter, secrets: LineSecrets): FeedAdapter {
+  return {
+    ...adapter,
+    loginPairs: async (signal) => {
+      await secrets.password(signal)
+      return adapter.loginPairs(signal)
+    },
   }
 }
 

@@ -11,7 +11,7 @@ import { Arbiter } from '#domain/arbitration.ts'
 import { Failure } from '#domain/failure.ts'
 import { IntervalHistogram, RecentHistogram } from '#domain/interval-histogram.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
-import { LINES } from '#domain/line.ts'
+import { LINES, type Line } from '#domain/line.ts'
 import { Closers } from './closers.ts'
 import { ContractList } from './contract-list.ts'
 import type { DaemonEnd, DaemonOptions } from './daemon-options.ts'
@@ -30,6 +30,7 @@ import { openControl, openMetrics, requestProviders } from './open-control.ts'
 import { type OpenFeed, openFeed } from './open-feed.ts'
 import { openLines } from './open-lines.ts'
 import { openReplay } from './open-replay.ts'
+import { openSecretWatch } from './open-secret-watch.ts'
 import { openSupervisor } from './open-supervisor.ts'
 import { openTickJournal } from './open-tick-journal.ts'
 import { reload } from './reload.ts'
@@ -73,12 +74,17 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
   const automation = { pause: await readPause(config.stateDir) }
   const feed = await openFeed(config, options)
   const { writer, recovery } = await openTickJournal(options, closers, { latency, warnings })
-  const bus = await openBus(options, closers, { journal: { writer, recovery }, latency })
+  const bus = await openBus(options, closers, { journal: { writer, recovery }, latency, stores: feed.stores })
   const slots = new InstrumentSlots(feed.calendar)
   const arbiter = new Arbiter(slots.live, config.arbitration)
   const { lastSequence } = recovery
   const restored = await restoreInstruments(options, { slots, arbiter, lastSequence, warnings })
   const permits = await openPermits(options, feed)
+
+  const tellLatched = (line: Line, message: string) => {
+    log('error', `${line}: ${message} The account is latched. ${CLEAR_LATCH} ${line}.`, { component: line })
+    audit.add({ event: 'latch', command: null, reason: message, outcome: 'latched', details: { line } })
+  }
 
   // From a line's tick to the journal.
   const path = new TickPath({ arbiter, table: slots.table, log: journalLog(writer, slots.table) })
@@ -102,8 +108,8 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
     reached: (line, reachedMs, nextMs) => replay.driver?.reached(line, reachedMs, nextMs),
     changed: () => rounds.soon(),
     latched: (line, message) => {
-      log('error', `${line}: ${message} The account is latched. ${CLEAR_LATCH} ${line}.`, { component: line })
-      audit.add({ event: 'latch', command: null, reason: message, outcome: 'latched', details: { line } })
+      tellLatched(line, message)
+      secretWatch.refusedInUse(line)
     },
     log,
   })
@@ -114,6 +120,10 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
   const supervisor = await openSupervisor(options, {
     ...{ feed, sessions, list, path, writer, bus, audit, isPaused },
     restoredEpoch: restored.epoch,
+  })
+  const secretWatch = openSecretWatch(options, {
+    ...{ feed, permits, sessions, supervisor, audit },
+    latched: tellLatched,
   })
   const tradingDay = () => supervisor.tradingDay
   if (options.readContracts !== null) list.replace(await options.readContracts(), sessions, tradingDay())
@@ -144,7 +154,8 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
       startedMonotonicMs: startedAt.monotonicMs,
     },
     paused: () => automation.pause,
-    warnings: () => [...warnings],
+    secrets: secretWatch,
+    warnings: () => [...warnings, ...secretWatch.warnings()],
   }
   await openControl(options, closers, { status, writer, ending, audit, automation })
   bus?.answer(requestProviders(status, log))
@@ -181,8 +192,12 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
   }
   for (const session of linesOf(sessions)) running.push(session.run(ending.signal))
   if (replay.driver !== null) running.push(replay.driver.run(ending.signal, sleep))
+  running.push(secretWatch.run(ending.signal))
 
-  options.onReload(() => reload(options, { permits, list, sessions, tradingDay }))
+  options.onReload(() => {
+    secretWatch.lookSoon()
+    return reload(options, { permits, list, sessions, tradingDay })
+  })
   options.started({ metricsPort })
   notifier.ready(statusLine(status))
   const end = await ending.reached

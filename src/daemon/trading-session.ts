@@ -2,13 +2,12 @@
 import { flowDirectory } from '#adapters/feeds/ctp/flow-directory.ts'
 import { vendorEnvironment } from '#adapters/feeds/ctp/start-options.ts'
 import type { TradingSessionOptions } from '#adapters/feeds/ctp/trading-session.ts'
-import { resolveSecret } from '#adapters/secrets/resolve-secret.ts'
 import type { Clock } from '#clock.ts'
 import type { Config, LineConfig } from '#config/config.ts'
 import type { Environment } from '#config/parse-config.ts'
 import { Failure, problemOf } from '#domain/failure.ts'
 import type { FeedErrorKind } from '#domain/feed-error.ts'
-import type { HiddenText, SecretRef } from '#domain/secret-ref.ts'
+import type { HiddenText } from '#domain/secret-ref.ts'
 
 const HELLO_TIMEOUT_MS = 10_000
 /** A whole list takes up to a minute and may pause. Vendor notes: at least 120 s from the last row. */
@@ -19,15 +18,21 @@ export function accountOf({ brokerId, userId }: Pick<LineConfig, 'brokerId' | 'u
   return `${brokerId}/${userId}`
 }
 
+/** The secrets of a trading login, resolved when the login asks for them. @throws Failure when they can't be */
+export interface TradingSecrets {
+  password(signal: AbortSignal): Promise<HiddenText>
+  /** Null where the line has none. */
+  authCode(signal: AbortSignal): Promise<HiddenText | null>
+}
+
 /** Makes the flow directory. @throws Failure when it can't be made */
 export function tradingSessionOf(
   config: Config,
   line: LineConfig,
-  around: { env: Environment; clock: Clock; log(text: string): void },
+  around: { env: Environment; secrets: TradingSecrets; clock: Clock; log(text: string): void },
 ): TradingSessionOptions {
-  const { env, clock, log } = around
+  const { env, secrets, clock, log } = around
   const { stateDir, feed, timeouts } = config
-  const secret = (ref: SecretRef | null) => async (signal: AbortSignal) => hiddenText(ref, { env, signal })
   return {
     command: { program: feed.bridgePath, args: [], env: vendorEnvironment(env) },
     start: {
@@ -38,8 +43,8 @@ export function tradingSessionOf(
     },
     account: { brokerId: line.brokerId, userId: line.userId },
     appId: line.appId,
-    authCode: secret(line.authCode),
-    password: secret(line.password),
+    authCode: (signal) => availableText(secrets.authCode(signal), signal),
+    password: (signal) => availableText(secrets.password(signal), signal),
     timeouts: {
       helloMs: HELLO_TIMEOUT_MS,
       connectMs: timeouts.connectMs,
@@ -51,19 +56,16 @@ export function tradingSessionOf(
   }
 }
 
-async function hiddenText(
-  ref: SecretRef | null,
-  { env, signal }: { env: Environment; signal: AbortSignal },
-): Promise<HiddenText> {
-  if (ref === null) {
-    const remedy = 'Set AUTH_CODE of this line, as the broker gave it out with APP_ID.'
-    throw new Failure<FeedErrorKind>('secret-unavailable', 'APP_ID is set without AUTH_CODE', remedy)
-  }
+async function availableText(reading: Promise<HiddenText | null>, signal: AbortSignal): Promise<HiddenText> {
+  let text: HiddenText | null
   try {
-    return (await resolveSecret(ref, { env }, signal)).text
+    text = await reading
   } catch (error) {
     signal.throwIfAborted()
     const { message, remedy } = problemOf(error)
     throw new Failure<FeedErrorKind>('secret-unavailable', message, remedy, error)
   }
+  if (text !== null) return text
+  const remedy = 'Set AUTH_CODE of this line, as the broker gave it out with APP_ID.'
+  throw new Failure<FeedErrorKind>('secret-unavailable', 'APP_ID is set without AUTH_CODE', remedy)
 }

@@ -20,6 +20,20 @@ export type LineState =
   | 'latched'
   | 'failed'
 
+/** The secrets that a line logs in with: where they are and how far they are proven, never what they are. */
+export interface SecretStatus {
+  state: 'unread' | 'in-use' | 'changed' | 'proving' | 'refused'
+  /** How the one in use was proven; null before the first login. */
+  proof: 'login' | 'trading-login' | 'unproven' | null
+  detail: string
+  /** References, such as `vault:secret/ctp#password`. */
+  source: string
+  /** When its store or file was last changed, as far as that tells. */
+  changed_at: string | null
+  age_days: number | null
+  checked_at: string | null
+}
+
 export interface LineStatus {
   state: LineState
   /** One sentence: why the line is in this state. */
@@ -46,6 +60,8 @@ export interface LineStatus {
   disconnects: number
   /** Ticks that the line's own bridge had to drop because the daemon read too slowly. */
   dropped: number
+  /** Absent where nobody looks after it: a line that is not configured. */
+  secret?: SecretStatus | null
 }
 
 export interface TickTotals {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,6 +15,7 @@ import {
   calendarCheck,
   catalogueCheck,
   ctpLibraryCheck,
+  type NamedSecret,
   recordingsCheck,
   scenarioCheck,
   secretsCheck,
@@ -231,28 +232,49 @@ test.each([
   expect(await run(openFilesCheck(write('limits', limits)))).toMatchObject({ result })
 })
 
+const SECRETS_NOW_MS = Date.UTC(2026, 10, 21)
+
+function checkOf(secrets: readonly NamedSecret[], offline = false) {
+  return secretsCheck({ secrets, stores: { env: {} }, maxAgeMs: 30 * 86_400_000, nowMs: SECRETS_NOW_MS, offline })
+}
+
 describe('secrets', () => {
   test('are named where they cannot be resolved, all of them', async () => {
-    const check = secretsCheck(
-      [
-        { name: 'A', ref: { source: 'literal', value: new HiddenText('hunter2') } },
-        { name: 'B', ref: { source: 'env', name: 'NOT_THERE' } },
-        { name: 'C', ref: { source: 'vault', path: 'a', field: 'b' } },
-      ],
-      { env: {} },
-    )
+    const check = checkOf([
+      { name: 'A', ref: { source: 'literal', value: new HiddenText('hunter2') } },
+      { name: 'B', ref: { source: 'env', name: 'NOT_THERE' } },
+      { name: 'C', ref: { source: 'vault', path: 'a', field: 'b' } },
+    ])
     const { result, detail, remedy } = await run(check)
     expect(result).toBe('failed')
-    expect(detail).toBe('B: env:NOT_THERE is not set; C: vault:a#b: this version does not read Vault itself')
+    expect(detail).toBe('B: env:NOT_THERE is not set; C: vault:a#b: its store is not configured')
     expect(remedy).toContain('file:PATH')
   })
 
   test('in files that everyone can read get a warning', async () => {
     const path = write('secret', 'hunter2')
     chmodSync(path, 0o644)
-    const finding = await run(secretsCheck([{ name: 'A', ref: { source: 'file', path } }], { env: {} }))
+    const finding = await run(checkOf([{ name: 'A', ref: { source: 'file', path } }]))
     expect(finding.result).toBe('warning')
     expect(JSON.stringify(finding)).not.toContain('hunter2')
+  })
+
+  test('that are old get a warning, with their age', async () => {
+    const path = write('secret', 'hunter2')
+    chmodSync(path, 0o600)
+    utimesSync(path, SECRETS_NOW_MS / 1000, SECRETS_NOW_MS / 1000 - 31 * 86_400)
+    const finding = await run(checkOf([{ name: 'A', ref: { source: 'file', path } }]))
+    expect(finding).toMatchObject({ result: 'warning', detail: 'A: 31 days old, more than SECRET_MAX_AGE_DAYS' })
+    utimesSync(path, SECRETS_NOW_MS / 1000, SECRETS_NOW_MS / 1000 - 29 * 86_400)
+    expect(await run(checkOf([{ name: 'A', ref: { source: 'file', path } }]))).toMatchObject({
+      result: 'ok',
+      detail: '1 resolved, the oldest 29 days old',
+    })
+  })
+
+  test('in a store are left alone with --offline', async () => {
+    const vault: NamedSecret = { name: 'C', ref: { source: 'vault', path: 'a', field: 'b' } }
+    expect(await run(checkOf([vault], true))).toMatchObject({ result: 'skipped' })
   })
 })
 

@@ -164,6 +164,7 @@ function reporter(simulation: Simulation, end: CalendarRunEnd): () => void {
       startedMonotonicMs,
     },
     paused: () => null,
+    secrets: { statusOf: () => null, ageSecondsOf: () => null },
     warnings: () => [],
   }
   let tradingDay = ''

@@ -5,6 +5,7 @@ import { parseScenario } from '#adapters/feeds/scenario.ts'
 import { resolveSecret, type SecretStores } from '#adapters/secrets/resolve-secret.ts'
 import { Failure, type Problem, problemOf } from '#domain/failure.ts'
 import type { SecretRef } from '#domain/secret-ref.ts'
+import { isSecretOld } from '#domain/secret-rotation.ts'
 import type { CalendarCoverage, MarketCalendar } from '#domain/session-calendar.ts'
 import { type Finding, failed, ok, type PreflightCheck, skipped, warning } from './run-preflight.ts'
 
@@ -14,31 +15,65 @@ export interface NamedSecret {
   readonly ref: SecretRef
 }
 
-export function secretsCheck(secrets: readonly NamedSecret[], stores: SecretStores): PreflightCheck {
+interface SecretsCheck {
+  readonly secrets: readonly NamedSecret[]
+  readonly stores: SecretStores
+  readonly maxAgeMs: number
+  /** Wall clock. */
+  readonly nowMs: number
+  /** Stores on the network are not asked. */
+  readonly offline: boolean
+}
+
+export function secretsCheck({ secrets, stores, maxAgeMs, nowMs, offline }: SecretsCheck): PreflightCheck {
   return {
     name: 'secrets',
     async run(signal) {
-      if (secrets.length === 0) return skipped('no secret is configured')
+      const asked = secrets.filter(({ ref }) => !offline || !isOnNetwork(ref))
+      const left = secrets.length - asked.length
+      if (asked.length === 0) return skipped(left === 0 ? 'no secret is configured' : `${left} in stores, --offline`)
       const answers = await Promise.all(
-        secrets.map(async ({ name, ref }) => {
+        asked.map(async ({ name, ref }) => {
           try {
-            const { warning: unwise } = await resolveSecret(ref, stores, signal)
-            return { name, unwise, problem: null }
+            const { warning: unwise, changedAtMs } = await resolveSecret(ref, stores, signal)
+            const isOld = isSecretOld(changedAtMs, nowMs, maxAgeMs)
+            const ageDays = changedAtMs === null ? null : Math.floor((nowMs - changedAtMs) / DAY_MS)
+            const age = isOld ? [`${name}: ${ageDays} days old, more than SECRET_MAX_AGE_DAYS`] : []
+            return { name, ageDays, unwise: unwise === null ? [] : [`${name}: ${unwise}`], age, problem: null }
           } catch (error) {
-            return { name, unwise: null, problem: problemOf(error) }
+            signal.throwIfAborted()
+            return { name, ageDays: null, unwise: [], age: [], problem: problemOf(error) }
           }
         }),
       )
       const broken = answers.flatMap(({ name, problem }) => (problem === null ? [] : [{ name, problem }]))
-      const unwise = answers.flatMap(({ name, unwise: text }) => (text === null ? [] : [`${name}: ${text}`]))
       if (broken.length > 0) {
         const remedies = [...new Set(broken.map(({ problem }) => problem.remedy))]
         return failed(broken.map(({ name, problem }) => `${name}: ${problem.message}`).join('; '), remedies.join(' '))
       }
-      if (unwise.length > 0) return warning(unwise.join('; '), 'Make the files readable by their owner alone.')
-      return ok(`${secrets.length} resolved`)
+      const unwise = answers.flatMap((answer) => answer.unwise)
+      const old = answers.flatMap((answer) => answer.age)
+      const remedies = [
+        ...(unwise.length > 0 ? ['Make the files readable by their owner alone.'] : []),
+        ...(old.length > 0 ? ['Change old secrets with the broker and then at their source: the daemon notices.'] : []),
+      ]
+      if (remedies.length > 0) return warning([...unwise, ...old].join('; '), remedies.join(' '))
+      return ok(
+        `${asked.length} resolved${agesOf(answers)}${left > 0 ? `, ${left} in stores not asked (--offline)` : ''}`,
+      )
     },
   }
+}
+
+const DAY_MS = 86_400_000
+
+function isOnNetwork({ source }: SecretRef): boolean {
+  return source === 'vault' || source === 'aws-sm'
+}
+
+function agesOf(answers: readonly { ageDays: number | null }[]): string {
+  const known = answers.flatMap(({ ageDays }) => (ageDays === null ? [] : [ageDays]))
+  return known.length === 0 ? '' : `, the oldest ${Math.max(...known)} days old`
 }
 
 export type CalendarAnswer = { ok: true; calendar: MarketCalendar } | { ok: false; problems: readonly Problem[] }

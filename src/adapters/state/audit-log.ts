@@ -15,7 +15,7 @@ import type { AuditActor } from './audit-actor.ts'
 import { type HeldLock, takeLock } from './run-lock.ts'
 
 /** A command as it was given, an order as the daemon took it, a decision of the daemon's own, or the log's own pruning. */
-export type AuditEvent = 'command' | 'order' | 'failover' | 'latch' | 'kill' | 'automation' | 'pruned'
+export type AuditEvent = 'command' | 'order' | 'failover' | 'latch' | 'kill' | 'automation' | 'secret' | 'pruned'
 
 export interface AuditFacts {
   event: AuditEvent

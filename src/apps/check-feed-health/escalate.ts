@@ -14,7 +14,8 @@ export interface Escalation {
 }
 
 /** Names whose values the program has no need of. */
-const OUR_SECRETS = /^(CTP_(PRIMARY|BACKUP)_(PASSWORD|AUTH_CODE)|NATS_PASSWORD)$/
+const OUR_SECRETS =
+  /^(CTP_(PRIMARY|BACKUP)_(PASSWORD|AUTH_CODE)|(NATS|PUSHGATEWAY)_PASSWORD|VAULT_(TOKEN|SECRET_ID)|AWS_(SECRET_ACCESS_KEY|SESSION_TOKEN))$/
 
 /** Null when the program ended with 0, otherwise a sentence on what went wrong. Its output goes to stderr. Never throws. */
 export function escalate({ words, marker, exitCode, env, timeoutMs }: Escalation): Promise<string | null> {

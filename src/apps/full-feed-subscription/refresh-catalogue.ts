@@ -4,6 +4,7 @@
  */
 import { inspectLibrary } from '#adapters/feeds/ctp/build-record.ts'
 import { type FetchedCatalogue, fetchCatalogue, VendorRefusal } from '#adapters/feeds/ctp/trading-session.ts'
+import { openSecretStores } from '#adapters/secrets/resolve-secret.ts'
 import {
   currentCataloguePath,
   datedCataloguePath,
@@ -18,6 +19,7 @@ import { sleep, systemClock } from '#clock.ts'
 import type { Config, LineConfig } from '#config/config.ts'
 import { readCatalogue } from '#config/contract-files.ts'
 import { loadCalendar } from '#config/parse-calendar.ts'
+import { LineSecrets } from '#daemon/line-secrets.ts'
 import { LoginPermits } from '#daemon/login-permits.ts'
 import { accountOf, tradingSessionOf } from '#daemon/trading-session.ts'
 import { contractsOf, isSuddenShrink, type LeftOut, listChanges } from '#domain/catalogue.ts'
@@ -230,7 +232,8 @@ async function fetchWithPermit(
   await permits.open([account])
   const { bridgePath, sdkLibDir } = config.feed
   await inspectLibrary('td', { bridgePath, sdkLibDir }, env, signal)
-  const session = tradingSessionOf(config, line, { env, clock, log })
+  const secrets = new LineSecrets(line, openSecretStores(config.secretStores, env, clock))
+  const session = tradingSessionOf(config, line, { env, secrets, clock, log })
   await awaitPermit(permits, { account, line: line.line, signal, say })
   try {
     return await fetchCatalogue(session, signal)

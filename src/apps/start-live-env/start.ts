@@ -3,8 +3,10 @@
  * refused before anything is touched, and an environment that ran before is put back when its successor does not get there.
  */
 import { runPreflight } from '#adapters/preflight/run-preflight.ts'
+import { daemonEnvironment } from '#adapters/supervisors/daemon-environment.ts'
 import type { DaemonEnd, DaemonLaunch, StartedDaemon } from '#adapters/supervisors/supervisor.ts'
 import { configFingerprint } from '#config/fingerprint.ts'
+import { SETTING_NAMES } from '#config/schema.ts'
 import type { Problem } from '#domain/failure.ts'
 import type { FeedStatus } from '#domain/status.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -123,7 +125,7 @@ async function bringUp(run: Run, previous: DaemonLaunch | null): Promise<ModeEnd
   return putBack(run, previous, end)
 }
 
-/** The daemon reads the same env file and the same environment as this command; flags of this command go as what they override. */
+/** The daemon reads the same env file and the same settings as this command; flags of this command go as what they override. */
 function launchOf({ options, config, env }: Run): DaemonLaunch {
   const args = ['run', '--profile', config.profile, '--state-dir', config.stateDir, '--quiet']
   if (options.shared.envFile !== undefined && config.envFile !== null) args.push('--env-file', config.envFile)
@@ -131,7 +133,8 @@ function launchOf({ options, config, env }: Run): DaemonLaunch {
     ...(options.window !== null && { FEED_WINDOW: options.window }),
     ...(options.config !== null && { CTP_ROUTE_SELECTOR: options.config }),
   }
-  return { args, env: { ...env, ...overrides } }
+  const passed = daemonEnvironment(env, { settings: SETTING_NAMES, referred: config.referredVariables })
+  return { args, env: { ...passed, ...overrides } }
 }
 
 /** Also after an interrupt that came once the predecessor was stopped: a feed that comes up unwatched beats none. */

@@ -4,7 +4,7 @@ import { readDrills } from '#adapters/state/drill-reports.ts'
 import { clearLatches, describeLatch, type Latch, readLatches } from '#adapters/state/latches.ts'
 import { unreachable } from '#domain/assert.ts'
 import { type DrillKind, type DrillTrend, trendOf } from '#domain/drill.ts'
-import { LINES } from '#domain/line.ts'
+import { LINES, type Line } from '#domain/line.ts'
 import type { FeedStatus, LineStatus } from '#domain/status.ts'
 import { EXIT } from '../exit-codes.ts'
 import { type Column, formatDuration, formatRatio, type Terminal, type Tone } from '../terminal.ts'
@@ -219,6 +219,18 @@ export function sayCoverage(terminal: Terminal, status: FeedStatus): void {
   terminal.table(columns, rows)
 }
 
+const PLAIN_SECRET_STATES: ReadonlySet<string> = new Set(['unread', 'in-use'])
+
+function saySecret(terminal: Terminal, name: Line, line: LineStatus | null): void {
+  const secret = line?.secret
+  if (!secret) return
+  const state = PLAIN_SECRET_STATES.has(secret.state)
+    ? secret.state
+    : terminal.paint('caution', secret.state.toUpperCase())
+  const age = secret.age_days === null ? '' : `, ${secret.age_days} days old`
+  terminal.say(`secret    ${name}: ${state} from ${secret.source}${age}; ${secret.detail}`)
+}
+
 function sayFigures(terminal: Terminal, status: FeedStatus): void {
   const { ticks, journal, bus, failover } = status
   const rejected = `${ticks.duplicate} duplicate, ${ticks.stale} stale, ${ticks.invalid} invalid, ${ticks.off_session} off session`
@@ -237,4 +249,5 @@ function sayFigures(terminal: Terminal, status: FeedStatus): void {
   const automation =
     failover.automation === 'automatic' ? 'automatic' : terminal.paint('caution', failover.automation.toUpperCase())
   terminal.say(`failover  ${automation}, ${failover.state}: ${failover.detail}${last}`)
+  for (const line of LINES) saySecret(terminal, line, status.lines[line])
 }
