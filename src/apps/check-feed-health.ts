@@ -91,17 +91,11 @@ async function judged(check: Check): Promise<TransmittedHealth> {
 async function ask(check: Check): Promise<TransmittedHealth> {
   const { options, settings, clock, control } = check
   try {
-    if (options.catalogue !== null) {
-      const { judgeOffline } = await import('./check-feed-health/seldom.ts')
-      return await judgeOffline({
-        options,
-        catalogue: options.catalogue,
-        settings,
-        control,
-        nowMs: clock.wallMs(),
-      })
-    }
-    return await control.health(questionOf(options))
+    const { catalogue, activeFile } = options
+    if (catalogue === null) return await control.health(questionOf(options))
+    const { judgeByCatalogue, judgeOffline } = await import('./check-feed-health/seldom.ts')
+    if (activeFile === null) return await judgeByCatalogue(control, questionOf(options), catalogue)
+    return await judgeOffline({ options, catalogue, activeFile, settings, nowMs: clock.wallMs() })
   } catch (error) {
     return unknown(options, settings.profile, clock, problemOf(error))
   }

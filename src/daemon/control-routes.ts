@@ -2,6 +2,7 @@
 import type { ControlAnswer, ControlRoute, ControlRoutes } from '#adapters/control/control-server.ts'
 import { readJournal, type WriteNotifier } from '#adapters/journal/journal-reader.ts'
 import { decodeTick } from '#adapters/journal/journal-tick.ts'
+import type { CatalogueEntry } from '#domain/contract-facts.ts'
 import { contractFilter } from '#domain/contract-filter.ts'
 import type { FailoverCommand } from '#domain/failover.ts'
 import { FAILOVER_SENTENCES, type FailoverReason } from '#domain/failover-reason.ts'
@@ -34,6 +35,11 @@ export function controlRoutes(parts: RouteParts): ControlRoutes {
   const routes: [string, ControlRoute][] = [
     ['GET /v1/status', async () => json(feedStatus(parts))],
     ['GET /v1/health', async ({ query }) => json(healthReport(parts, parseHealthQuestion(query)))],
+    [
+      'POST /v1/health',
+      async ({ query, body }) =>
+        json(healthReport(parts, { ...parseHealthQuestion(query), catalogue: parseCatalogueRows(body) })),
+    ],
     ['GET /v1/subscriptions', async () => json(subscriptions(parts))],
     ['GET /v1/ticks', async ({ query }) => ticks(parts, query.get('pattern') ?? '*')],
     ['POST /v1/subscribe', async ({ body }) => json(subscribe(parts, parseSubscribeOrder(body)))],
@@ -53,6 +59,30 @@ export function controlRoutes(parts: RouteParts): ControlRoutes {
 
 function json(body: unknown): ControlAnswer {
   return { kind: 'json', status: 200, body }
+}
+
+/** Rows `[symbol, exchange, first day, last day]`; an empty list would make any coverage look fine. */
+function parseCatalogueRows(body: unknown): CatalogueEntry[] {
+  const rows = field(body, 'catalogue')
+  if (!Array.isArray(rows) || rows.length === 0) {
+    throw new Failure(
+      'bad-request',
+      'catalogue is no list of contracts',
+      'Send {"catalogue": [["rb2605", "SHFE", null, null]]}.',
+    )
+  }
+  return rows.map((row: unknown) => {
+    const [symbol, exchange, openDay, expiryDay]: unknown[] = Array.isArray(row) ? row : []
+    if (typeof symbol !== 'string' || typeof exchange !== 'string') {
+      throw new Failure(
+        'bad-request',
+        `catalogue holds ${JSON.stringify(row)}`,
+        'Send rows of symbol, exchange and days.',
+      )
+    }
+    const day = (value: unknown) => (typeof value === 'number' ? value : null)
+    return { symbol, exchange, openDay: day(openDay), expiryDay: day(expiryDay) }
+  })
 }
 
 function parseHealthQuestion(query: URLSearchParams) {

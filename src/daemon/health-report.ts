@@ -1,5 +1,5 @@
 /** The health report of contract section 3, from the daemon's own evidence: gathers it, lets `#domain/health.ts` judge, adds the frame. */
-import type { ContractFacts, ContractOnLine } from '#domain/contract-facts.ts'
+import { type CatalogueEntry, type ContractFacts, type ContractOnLine, NO_EVIDENCE } from '#domain/contract-facts.ts'
 import {
   DEFAULT_HEALTH_THRESHOLDS,
   type HealthThresholds,
@@ -7,6 +7,7 @@ import {
   judgeHealth,
   type LineFacts,
 } from '#domain/health.ts'
+import { formatVtSymbol } from '#domain/instrument.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
 import type { Line } from '#domain/line.ts'
 import type { ListingPeriod } from '#domain/listing-period.ts'
@@ -20,6 +21,8 @@ import type { LineTicks } from './tick-path.ts'
 export interface HealthQuestion {
   mode: string
   thresholds: Partial<HealthThresholds>
+  /** What is expected, instead of what the lines' own lists hold. Everything else is judged as ever. */
+  catalogue?: readonly CatalogueEntry[]
 }
 
 export interface HealthReport extends HealthVerdict {
@@ -46,7 +49,7 @@ export function healthReport(parts: StatusParts, question: HealthQuestion): Heal
   const verdict = judgeHealth({
     sessionState: calendar.marketState(marketMs),
     tradingDay: supervisor.tradingDay,
-    contracts: contractsOf(parts, marketMs),
+    contracts: contractsOf(parts, marketMs, question.catalogue ?? null),
     daemon: {
       journal: parts.journal.state,
       bus: { kind: status.bus.kind, connected: status.bus.connected },
@@ -117,17 +120,23 @@ class ProductStates {
 }
 
 /** Every contract on a list, one after the other in one object: 25,000 times five of them would be most of the work. */
-function* contractsOf(parts: StatusParts, marketMs: number): Iterable<ContractFacts> {
+function* contractsOf(
+  parts: StatusParts,
+  marketMs: number,
+  catalogue: readonly CatalogueEntry[] | null,
+): Iterable<ContractFacts> {
   const { table, sessions, path } = parts
   const products = new ProductStates(parts, marketMs)
   const resting = parts.resting()
   const primary = sessions.primary && new SlotOnLine(parts, sessions.primary)
   const backup = sessions.backup && new SlotOnLine(parts, sessions.backup)
   const listing: ListingPeriod = { openDay: null, expiryDay: null }
+  const demanded = catalogue && new Map(catalogue.map((entry) => [formatVtSymbol(entry.symbol, entry.exchange), entry]))
   const contract = {
     symbol: '',
     exchange: '',
-    listing,
+    listing: listing as ListingPeriod | null,
+    isDemanded: catalogue !== null,
     lines: { primary, backup },
     sessionState: 'closed' as SessionState,
     inStateForMs: 0,
@@ -137,18 +146,28 @@ function* contractsOf(parts: StatusParts, marketMs: number): Iterable<ContractFa
   for (let slot = 0; slot < table.count; slot++) {
     primary?.turnTo(slot)
     backup?.turnTo(slot)
-    if (primary?.listed !== true && backup?.listed !== true && !resting.has(slot)) continue
+    const isListed = primary?.listed === true || backup?.listed === true
+    if (!isListed && demanded === null && !resting.has(slot)) continue
     const name = table.name(slot)
+    const key = demanded === null ? '' : formatVtSymbol(name.symbol, name.exchange)
+    const entry = demanded?.get(key)
+    demanded?.delete(key)
+    if (!isListed && demanded !== null && entry === undefined) continue
     const gapMs = path.expectedGapMs[slot] ?? Number.NaN
     contract.symbol = name.symbol
     contract.exchange = name.exchange
     contract.expectedGapMs = Number.isNaN(gapMs) ? null : gapMs
     listing.openDay = table.openDay[slot] || null
     listing.expiryDay = table.expiryDay[slot] || null
+    if (demanded !== null) contract.listing = entry ?? null
     const { sessionState, inStateForMs } = products.of(slot)
     contract.sessionState = sessionState
     contract.inStateForMs = inStateForMs
     yield contract
+  }
+  for (const entry of demanded?.values() ?? []) {
+    const { symbol, exchange } = entry
+    yield { ...NO_EVIDENCE, symbol, exchange, listing: entry, isDemanded: true }
   }
 }
 

@@ -36,9 +36,12 @@ export interface ContractEvidence {
 export interface ContractFacts extends ContractEvidence {
   /** Null for a contract that is there although nobody expects it. */
   listing: ListingPeriod | null
+  /** Named by whoever asks: it is expected of the serving line, whatever that line's own list says. */
+  isDemanded?: boolean
 }
 
-const NO_EVIDENCE = {
+/** Of a contract that nobody here has heard of. */
+export const NO_EVIDENCE = {
   lines: { primary: null, backup: null },
   sessionState: 'closed',
   inStateForMs: 0,

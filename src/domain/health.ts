@@ -201,7 +201,7 @@ function sortContract(contract: ContractFacts, sorted: SortedContracts, input: H
     sorted.ignored.push(nameOf(contract))
     return
   }
-  if (here?.listed !== true && isListedAnywhere(contract)) return
+  if (here?.listed !== true && contract.isDemanded !== true && isListedAnywhere(contract)) return
   sorted.expected++
   if (here !== null && here.lastTickAgeMs !== null) sorted.ticked++
   if (!isSubscribed && here?.refused === true) sorted.refused.push(nameOf(contract))

@@ -294,15 +294,18 @@ describe('from files instead of a daemon', () => {
     expect(code).toBe(0)
   })
 
-  test('a catalogue alone is held against the subscriptions of the daemon', async () => {
-    const fake = await withDaemon()
-    fake.subscriptions = {
-      subscriptions: [{ symbol: 'rb2605', exchange: 'SHFE', last_tick_at: now(), refused: false }],
-      generated_at: now(),
-    }
+  test("a catalogue alone goes to the daemon, and the verdict is the daemon's", async () => {
+    const fake = await withDaemon({ verdict: 'CRITICAL', exit_code: 2, errors: ['Neither line delivers.'] })
     const { code, report } = await checkJson(['--catalogue', file('catalogue.json', catalogue)])
     expect(code).toBe(2)
-    expect(report.missing_contracts).toEqual(['m2605.DCE'])
+    expect(report.errors).toEqual(['Neither line delivers.'])
+    expect(fake.questions).toEqual([
+      'mode=dry-run {"catalogue":[["rb2605","SHFE",null,null],["m2605","DCE",null,null]]}',
+    ])
+  })
+
+  test('a catalogue without a daemon is UNKNOWN', async () => {
+    expect((await checkJson(['--catalogue', file('catalogue.json', catalogue)])).code).toBe(3)
   })
 })
 

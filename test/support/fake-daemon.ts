@@ -55,6 +55,13 @@ export async function startFakeDaemon(stateDir: string): Promise<FakeDaemon> {
           return answer({ ...daemon.health, mode: query.get('mode') })
         },
       ],
+      [
+        'POST /v1/health',
+        async ({ query, body }: ControlRequest) => {
+          daemon.questions.push(`${query} ${JSON.stringify(body)}`)
+          return answer({ ...daemon.health, mode: query.get('mode') })
+        },
+      ],
       ['GET /v1/subscriptions', async () => answer(daemon.subscriptions)],
       ['POST /v1/subscribe', order('/v1/subscribe', () => ({ accepted: ['rb2605.SHFE'], rejected: [], batches: 1 }))],
       ['POST /v1/serving-line', order('/v1/serving-line', () => ({ failover: daemon.failover }))],

@@ -2,6 +2,7 @@
  * What the commands ask of a running daemon: the control socket of contract section 4 with a deadline on every question. Something
  * that the daemon declines is an answer and comes back as a value; not reaching it at all is a Failure.
  */
+import type { CatalogueEntry } from '#domain/contract-facts.ts'
 import { Failure, type Problem } from '#domain/failure.ts'
 import type { Line } from '#domain/line.ts'
 import type { FeedStatus } from '#domain/status.ts'
@@ -26,6 +27,8 @@ export interface HealthQuestion {
   coverageThreshold?: number
   lagWarningSeconds?: number
   lagCriticalSeconds?: number
+  /** What is expected, instead of the daemon's own lists. */
+  catalogue?: readonly CatalogueEntry[]
 }
 
 export interface SubscribeOrder {
@@ -90,8 +93,11 @@ export function controlClient(options: ControlClientOptions): ControlClient {
     if (parsed === null) throw foreignAnswer(request.path)
     return { kind: 'done', body: parsed }
   }
-  const ask = async <Body>(path: string, parse: (body: unknown) => Body | null): Promise<Body> => {
-    const answer = await call({ method: 'GET', path, timeoutMs }, parse)
+  /** What has to be told along with the question goes as its body. */
+  const ask = async <Body>(path: string, parse: (body: unknown) => Body | null, told?: unknown): Promise<Body> => {
+    const request =
+      told === undefined ? { method: 'GET' as const, path } : { method: 'POST' as const, path, body: told }
+    const answer = await call({ ...request, timeoutMs }, parse)
     if (answer.kind === 'refused') throw refusalFailure(answer)
     return answer.body
   }
@@ -101,7 +107,11 @@ export function controlClient(options: ControlClientOptions): ControlClient {
   return {
     socketPath,
     status: () => ask('/v1/status', parseStatus),
-    health: (question) => ask(`/v1/health?${healthQuery(question)}`, parseHealth),
+    health: (question) => {
+      const { catalogue } = question
+      const told = catalogue && { catalogue: catalogue.map(catalogueRow) }
+      return ask(`/v1/health?${healthQuery(question)}`, parseHealth, told)
+    },
     subscriptions: () => ask('/v1/subscriptions', parseSubscriptions),
     subscribe: (body) => order('/v1/subscribe', body, parseSubscribed),
     servingLine: (body) => order('/v1/serving-line', body, parseFailover),
@@ -130,6 +140,11 @@ function healthQuery(question: HealthQuestion): string {
   if (question.lagWarningSeconds !== undefined) query.set('lag_warning', String(question.lagWarningSeconds))
   if (question.lagCriticalSeconds !== undefined) query.set('lag_critical', String(question.lagCriticalSeconds))
   return [...query].map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join('&')
+}
+
+/** As short as it can be: a whole market has 25,000 of them. */
+function catalogueRow({ symbol, exchange, openDay, expiryDay }: CatalogueEntry) {
+  return [symbol, exchange, openDay, expiryDay]
 }
 
 function parseJson(text: string, path: string): unknown {

@@ -30,7 +30,8 @@ export interface ControlServer {
   close(): Promise<void>
 }
 
-const BODY_BYTES_MAX = 1024 * 1024
+/** The largest catalogue that a check may send along fits. */
+const BODY_BYTES_MAX = 16 * 1024 * 1024
 const CONNECTIONS_MAX = 64
 
 /** HTTP status of a refusal, by its kind; any other kind is a 409: the feed's state forbids it. */

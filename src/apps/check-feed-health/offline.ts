@@ -1,8 +1,9 @@
 /**
- * Health from files: what should be subscribed against what somebody says is. Without a daemon's evidence only the age of a last tick
- * can accuse a contract, and what a file says is true of the moment it was made, so an old one cannot make anything OK.
+ * Health by another list than the daemon's own: judged by the daemon, or, where a second file says what is subscribed, here. Without a
+ * daemon's evidence only the age of a last tick can accuse a contract, and what a file says is true of the moment it was made, so an old
+ * one cannot make anything OK.
  */
-import type { ControlClient } from '#adapters/control/control-client.ts'
+import type { ControlClient, HealthQuestion } from '#adapters/control/control-client.ts'
 import type { TransmittedHealth } from '#adapters/control/parse-answers.ts'
 import { type ActiveContract, readActiveFile, readCatalogue } from '#config/contract-files.ts'
 import { type ContractEvidence, joinContracts } from '#domain/contract-facts.ts'
@@ -18,16 +19,16 @@ import { NO_REMEDIATION } from './report.ts'
 export interface OfflineQuestion {
   options: CheckOptions
   catalogue: string
+  activeFile: string
   settings: Pick<QuickSettings, 'profile' | 'market' | 'coverageThreshold'>
-  control: ControlClient
   nowMs: number
 }
 
-/** Throws a Failure for a file that is missing, malformed or empty, and for a daemon that was to be asked and is not there. */
+/** @throws Failure for a file that is missing, malformed or empty */
 export async function judgeOffline(question: OfflineQuestion): Promise<TransmittedHealth> {
   const { options, settings, nowMs } = question
   const catalogue = await readCatalogue(question.catalogue)
-  const active = await activeContracts(question)
+  const active = await readActiveFile(question.activeFile)
   const calendar = marketCalendarOf(settings.market)
   const atMs = active.generatedAtMs ?? nowMs
   const marketMs = marketTimeOf(settings.market, atMs)
@@ -40,7 +41,7 @@ export async function judgeOffline(question: OfflineQuestion): Promise<Transmitt
     tradingDay,
     contracts: joinContracts(
       catalogue.contracts,
-      evidenceOf(active.contracts, { calendar, atMs, marketMs }, thresholds),
+      evidenceOf(active.subscriptions, { calendar, atMs, marketMs }, thresholds),
     ),
     daemon: 'offline',
     failures: [],
@@ -61,29 +62,23 @@ export async function judgeOffline(question: OfflineQuestion): Promise<Transmitt
     bus: { kind: 'none', backlog: 0, connected: false },
     remediation: NO_REMEDIATION,
   }
-  const duplicates = [...catalogue.duplicates, ...active.duplicates]
-  if (duplicates.length > 0) report.warnings = [...report.warnings, `Listed more than once: ${duplicates.join(', ')}.`]
+  report.warnings = [...report.warnings, ...warningOfDuplicates([...catalogue.duplicates, ...active.duplicates])]
   return doubtAge(report, nowMs - atMs, thresholds)
 }
 
-interface Active {
-  contracts: readonly ActiveContract[]
-  duplicates: readonly string[]
-  generatedAtMs: number | null
+/** What the daemon says when it goes by another list than its own. @throws Failure as for files, and without a daemon */
+export async function judgeByCatalogue(
+  control: ControlClient,
+  question: HealthQuestion,
+  path: string,
+): Promise<TransmittedHealth> {
+  const { contracts, duplicates } = await readCatalogue(path)
+  const report = await control.health({ ...question, catalogue: contracts })
+  return { ...report, warnings: [...report.warnings, ...warningOfDuplicates(duplicates)] }
 }
 
-async function activeContracts({ options, control }: OfflineQuestion): Promise<Active> {
-  if (options.activeFile !== null) {
-    const file = await readActiveFile(options.activeFile)
-    return { contracts: file.subscriptions, duplicates: file.duplicates, generatedAtMs: file.generatedAtMs }
-  }
-  const list = await control.subscriptions()
-  const contracts = list.subscriptions.map(({ symbol, exchange, last_tick_at: at }) => ({
-    symbol,
-    exchange,
-    lastTickMs: at === null ? null : Date.parse(at),
-  }))
-  return { contracts, duplicates: [], generatedAtMs: Date.parse(list.generated_at) }
+function warningOfDuplicates(duplicates: readonly string[]): string[] {
+  return duplicates.length === 0 ? [] : [`Listed more than once: ${duplicates.join(', ')}.`]
 }
 
 function thresholdsOf(options: CheckOptions, settings: Pick<QuickSettings, 'coverageThreshold'>): HealthThresholds {

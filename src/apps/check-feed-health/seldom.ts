@@ -7,7 +7,7 @@ import { sample } from '#adapters/metrics/pushed-metrics.ts'
 export { pushRun } from '../push-run.ts'
 export { marketCalendarOf, marketTimeOf, tradesOnDateOf } from '../trading-window.ts'
 export { escalate } from './escalate.ts'
-export { judgeOffline } from './offline.ts'
+export { judgeByCatalogue, judgeOffline } from './offline.ts'
 export { remediate } from './remediate.ts'
 export { writeReport } from './report-file.ts'
 export { sample }
