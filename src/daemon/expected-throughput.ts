@@ -11,7 +11,11 @@ const GAP_MIN_MS = 1
 
 /** Ticks per second; 0 while nothing is open and until contracts have ticked twice. */
 export function expectedThroughput(
-  { table, path, calendar }: { table: InstrumentTable; path: TickPath; calendar: MarketCalendar },
+  {
+    table,
+    path,
+    calendar,
+  }: { table: InstrumentTable; path: Pick<TickPath, 'expectedGapMs' | 'listedOn'>; calendar: MarketCalendar },
   marketMs: number,
 ): number {
   const open = new Map<number, boolean>()
