@@ -74,35 +74,41 @@ describe.skipIf(lacksNats)('a cluster of three', () => {
     for (const server of servers) await server.remove()
   })
 
-  test('whose leader is killed under load loses nothing and doubles nothing', async () => {
-    const options = busOptions(
-      servers.map((server) => server.url),
-      { limits: { replicas: 3, storage: 'file', maxAgeMs: 0, maxBytes: null } },
-    )
-    const publisher = await rig.publish(natsBus(options))
-    await until('a leader', () => publisher.connected, 30_000)
-    const load = setInterval(() => rig.append(50, { offSessionEach: 13 }), 5)
-    const pausesMs: number[] = []
-    for (let round = 0; round < ELECTIONS; round++) {
-      await until('some progress', () => publisher.backlog < 5_000, 30_000)
-      await pause(200)
-      const alive = servers[(round + 1) % 3] as NatsServer
-      const look = await alive.connect()
-      const { cluster } = await (await jetstreamManager(look, { timeout: 10_000 })).streams.info('MARKET_TICKS')
-      await look.close()
-      const leader = servers.find((server) => server.name === cluster?.leader) as NatsServer
-      await leader.end('SIGKILL')
-      const killedMs = performance.now()
-      const publishedAt = publisher.publishedSequence
-      await until('acknowledgements', () => publisher.publishedSequence > publishedAt + 2_000, 60_000)
-      pausesMs.push(Math.round(performance.now() - killedMs))
-      await leader.start()
-    }
-    clearInterval(load)
-    await until('the last tick', () => publisher.publishedSequence === rig.writer?.lastSequence, 60_000)
-    console.info(`leader killed ${ELECTIONS} times; publishing again after ${pausesMs.join(', ')} ms`)
-    const connection = await (servers[0] as NatsServer).connect()
-    expect(await inStream(connection)).toEqual(await liveTicks(rig))
-    await connection.close()
-  }, 60_000 + ELECTIONS * 90_000)
+  test(
+    'whose leader is killed under load loses nothing and doubles nothing',
+    async () => {
+      const options = busOptions(
+        servers.map((server) => server.url),
+        { limits: { replicas: 3, storage: 'file', maxAgeMs: 0, maxBytes: null } },
+      )
+      const publisher = await rig.publish(natsBus(options))
+      await until('a leader', () => publisher.connected, 30_000)
+      // A busy machine's cluster may be slower than the load: what it has to catch up with stays bounded.
+      const load = setInterval(() => publisher.backlog < 20_000 && rig.append(50, { offSessionEach: 13 }), 5)
+      const pausesMs: number[] = []
+      for (let round = 0; round < ELECTIONS; round++) {
+        const begunAt = publisher.publishedSequence
+        await until('some progress', () => publisher.publishedSequence > begunAt + 1_000, 60_000)
+        await pause(200)
+        const alive = servers[(round + 1) % 3] as NatsServer
+        const look = await alive.connect()
+        const { cluster } = await (await jetstreamManager(look, { timeout: 10_000 })).streams.info('MARKET_TICKS')
+        await look.close()
+        const leader = servers.find((server) => server.name === cluster?.leader) as NatsServer
+        await leader.end('SIGKILL')
+        const killedMs = performance.now()
+        const publishedAt = publisher.publishedSequence
+        await until('acknowledgements', () => publisher.publishedSequence > publishedAt + 2_000, 60_000)
+        pausesMs.push(Math.round(performance.now() - killedMs))
+        await leader.start()
+      }
+      clearInterval(load)
+      await until('the last tick', () => publisher.publishedSequence === rig.writer?.lastSequence, 60_000)
+      console.info(`leader killed ${ELECTIONS} times; publishing again after ${pausesMs.join(', ')} ms`)
+      const connection = await (servers[0] as NatsServer).connect()
+      expect(await inStream(connection)).toEqual(await liveTicks(rig))
+      await connection.close()
+    },
+    60_000 + ELECTIONS * 90_000,
+  )
 })
