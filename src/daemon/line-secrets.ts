@@ -24,8 +24,6 @@ export class LineSecrets {
   readonly sources: readonly string[]
   /** Files among the sources, for whoever watches them. */
   readonly files: readonly string[]
-  /** Whether they can change while we run. */
-  readonly canChange: boolean
   readonly #password: SecretRef
   readonly #authCode: SecretRef | null
   readonly #stores: SecretStores
@@ -39,7 +37,6 @@ export class LineSecrets {
     const refs = authCode === null ? [password] : [password, authCode]
     this.sources = refs.map(describeSecretRef)
     this.files = refs.flatMap((ref) => (ref.source === 'file' ? [ref.path] : []))
-    this.canChange = refs.some(({ source }) => source !== 'literal' && source !== 'env')
   }
 
   /** For a login. @throws Failure when it can't be read, the first time */
