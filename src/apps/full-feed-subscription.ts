@@ -24,6 +24,7 @@ type Action = 'refresh' | 'show' | 'diff'
 
 interface CatalogueOptions {
   line: 'primary' | 'backup'
+  again: boolean
   force: boolean
   reload: boolean
 }
@@ -80,7 +81,8 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
         .choices(['primary', 'backup'])
         .default('primary'),
     )
-    .option('--force', 'refresh: again on the same trading day, and also to a list more than 5 % shorter', false)
+    .option('--again', 'refresh: also when this trading day has been refreshed already', false)
+    .option('--force', 'refresh: take a list that is more than 5 % shorter than the one in use', false)
     .option('--reload', 'refresh: let the running daemon read the new list', false)
     .addHelpText(
       'after',

@@ -2,7 +2,7 @@
  * The trading session: the instrument list and the trading day, and never anything that could trade. The stand-in's other functions
  * tell the front when they are called, which also shows a bridge that has slipped to a wrong slot of the virtual table.
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -14,6 +14,7 @@ import {
   type TradingSessionOptions,
   VendorRefusal,
 } from '#adapters/feeds/ctp/trading-session.ts'
+import { encodeMessage, PROTOCOL_VERSION } from '#adapters/feeds/wire.ts'
 import { systemClock } from '#clock.ts'
 import { Failure } from '#domain/failure.ts'
 import { HiddenText } from '#domain/secret-ref.ts'
@@ -96,9 +97,10 @@ describe.skipIf(whyNoBridge !== undefined).each(EVERY_BUILD)(
         [10, null, true],
         [1, 0.5, false],
       ])
-      // Exactly these calls, at whatever slots this version has them; QUICK (2) on both topics keeps the day's orders out.
+      // Exactly these calls, at whatever slots this version has them. QUICK (2) on the private topic keeps the day's orders out, RESTART
+      // (0) on the public one brings the state of each product.
       expect(market.received.map(([word]) => word)).toEqual(['hello', 'topics', 'auth', 'login', 'query'])
-      expect(await market.line('topics')).toEqual(['topics', '2', '2'])
+      expect(await market.line('topics')).toEqual(['topics', '2', '0'])
       expect((await market.line('auth')).slice(2)).toEqual(['9999', 'trader', 'client_app_1.0', '0000000000000000'])
       expect((await market.line('login')).slice(2)).toEqual(['9999', 'trader', 'secret'])
       expect((await market.line('query')).slice(2)).toEqual(['', '', ''])
@@ -167,6 +169,66 @@ describe.skipIf(whyNoBridge !== undefined).each(BUILDS)('a trading front that sa
     ])
   })
 
+  it.each([
+    ['auth', -1, 'not-connected'],
+    ['login', -1, 'not-connected'],
+    ['login', -3, 'login-too-frequent'],
+    ['query', -1, 'not-connected'],
+  ] as const)(
+    'a %s that the library does not take (%i) is %s, and nothing waits for an answer',
+    async (name, code, kind) => {
+      const market = await frontOf({
+        connected(session) {
+          session.nextReturn(name, code)
+          session.welcome()
+        },
+      })
+      await expect(fetchCatalogue(optionsFor(market, bridge), NEVER)).rejects.toMatchObject({
+        kind,
+        message: expect.stringContaining(`return code ${code}`),
+      })
+    },
+  )
+
+  it.each([
+    [96, 'query-refused'],
+    [7, 'front-not-ready'],
+  ])('an instrument query refused with error %i is %s, whichever way the front says so', async (id, kind) => {
+    for (const word of ['instrument-end', 'rsp-error']) {
+      const market = await frontOf({ query: (session, request) => session.send(word, request, String(id), 'CTP:no') })
+      await expect(fetchCatalogue(optionsFor(market, bridge), NEVER)).rejects.toMatchObject({ kind, errorId: id })
+    }
+  })
+
+  it('a password longer than any field is sent to nobody, and told with the remedy', async () => {
+    const market = await frontOf()
+    const password = async () => new HiddenText('p'.repeat(41))
+    await expect(fetchCatalogue(optionsFor(market, bridge, { password }), NEVER)).rejects.toMatchObject({
+      kind: 'configuration-refused',
+      message: "a login text is longer than the vendor's field",
+      remedy: expect.stringContaining('Correct broker id'),
+    })
+    expect(market.received.map(([word]) => word)).not.toContain('login')
+  })
+
+  it('a second session in the same flow directory is refused before it connects, and gets its turn afterwards', async () => {
+    const slow = await frontOf({ login: () => undefined })
+    const options = optionsFor(slow, bridge)
+    const stop = new AbortController()
+    const first = fetchCatalogue(options, stop.signal).catch((error: unknown) => error)
+    await slow.line('login')
+    const market = await frontOf()
+    const second = { ...options, start: { ...options.start, fronts: [market.address] } }
+    await expect(fetchCatalogue(second, NEVER)).rejects.toMatchObject({
+      kind: 'flow-directory-busy',
+      message: expect.stringContaining('another bridge works in the flow directory'),
+    })
+    expect(market.connections).toBe(0)
+    stop.abort(new Error('over'))
+    await first
+    expect((await fetchCatalogue(second, NEVER)).rows).toEqual([])
+  })
+
   it('an empty list is a list', async () => {
     const market = await frontOf()
     expect((await fetchCatalogue(optionsFor(market, bridge), NEVER)).rows).toEqual([])
@@ -205,6 +267,32 @@ describe.skipIf(whyNoBridge !== undefined).each(BUILDS)('a trading front that sa
     expect(failure).toMatchObject({ kind: 'bridge-unavailable', message: "can't read the library /nonexistent.so" })
     const missing = { ...options, command: { ...options.command, program: '/nonexistent/ctp-bridge' } }
     await expect(fetchCatalogue(missing, NEVER)).rejects.toMatchObject({ kind: 'bridge-unavailable' })
+  })
+})
+
+describe('a bridge of another version', () => {
+  it('is sent nothing, least of all a password', async () => {
+    const frames = encodeMessage('hello', { sequence: 1, wallMs: 0, monotonicMs: 0, code: PROTOCOL_VERSION + 1 })
+    home = mkdtempSync(join(tmpdir(), 'ctp-trading-'))
+    const files = { frames: join(home, 'frames'), commands: join(home, 'commands') }
+    writeFileSync(files.frames, frames)
+    const program = `cat '${files.frames}' >&3; cat > '${files.commands}'`
+    const options: TradingSessionOptions = {
+      command: { program: '/bin/sh', args: ['-c', program], env: vendorEnvironment(process.env) },
+      start: { fronts: ['tcp://127.0.0.1:9'], flowDirectory: home, library: null, productionMode: true },
+      account: { brokerId: '9999', userId: 'trader' },
+      appId: null,
+      authCode: async () => new HiddenText(''),
+      password: async () => new HiddenText('secret'),
+      timeouts: { helloMs: 10_000, connectMs: 10_000, loginMs: 10_000, rowMs: 10_000 },
+      clock: systemClock,
+      log: () => undefined,
+    }
+    await expect(fetchCatalogue(options, NEVER)).rejects.toMatchObject({
+      kind: 'protocol-fault',
+      message: `the bridge speaks version ${PROTOCOL_VERSION + 1}, not ${PROTOCOL_VERSION}`,
+    })
+    expect(readFileSync(files.commands)).toHaveLength(0)
   })
 })
 

@@ -119,7 +119,10 @@ describe.skipIf(whyNoBridge !== undefined)('catalogue refresh', { timeout: 60_00
     const second = await catalogue(['refresh', '--json'], env)
     expect(report(second)).toMatchObject({ outcome: 'skipped', exit_code: 0, trading_day: today })
     expect(logins(front)).toBe(1)
-    expect(report(await catalogue(['refresh', '--json', '--force'], env))).toMatchObject({
+    // Taking a shorter list is another wish than asking once more.
+    expect(report(await catalogue(['refresh', '--json', '--force'], env))).toMatchObject({ outcome: 'skipped' })
+    expect(logins(front)).toBe(1)
+    expect(report(await catalogue(['refresh', '--json', '--again'], env))).toMatchObject({
       outcome: 'refreshed',
       added: 0,
     })
@@ -159,9 +162,50 @@ describe.skipIf(whyNoBridge !== undefined)('catalogue refresh', { timeout: 60_00
     expect(existsSync(inState('catalogue/refused.json'))).toBe(false)
     // A smaller loss is everyday life.
     names = NAMES.slice(0, 36)
-    rmSync(inState(`catalogue/${today}.json`))
-    expect((await catalogue(['refresh'], env)).code).toBe(0)
+    expect((await catalogue(['refresh', '--again'], env)).code).toBe(0)
     expect(logins(front)).toBe(4)
+  })
+
+  test.each([
+    [38, 0],
+    [37, 69],
+  ])('%i of 40 contracts end with %i: exactly 5 %% less is still taken', async (left, code) => {
+    let names: readonly string[] = NAMES
+    const front = await frontOf(lists(() => names))
+    const env = paper(bridge, front)
+    expect((await catalogue(['refresh'], env)).code).toBe(0)
+    names = NAMES.slice(0, left)
+    // Asked once more without --force: a list that is too short is not taken.
+    expect((await catalogue(['refresh', '--again'], env)).code).toBe(code)
+    expect(listIn('catalogue.json').symbols).toHaveLength(code === 0 ? left : 40)
+  })
+
+  test('counts the products by what the front says of them now', async () => {
+    const front = await frontOf({
+      ...lists(() => NAMES),
+      login(session, request) {
+        for (const [product = '', status = ''] of ['rb 1', 'rb 2', 'hc 2', 'cu 6', 'au 9'].map((text) =>
+          text.split(' '),
+        )) {
+          session.send('status', 'SHFE', product, status, '09:00:00')
+        }
+        session.loggedIn(request)
+      },
+    })
+    const end = await catalogue(['refresh', '--json'], paper(bridge, front))
+    expect(report(end)).toMatchObject({ product_status: { continuous: 2, closed: 1, other: 1 } })
+    expect((await front.line('topics')).slice(1)).toEqual(['2', '0'])
+  })
+
+  test('an instrument query that the front refuses is told as such: 69, with a remedy of its own', async () => {
+    const front = await frontOf({
+      query: (session, request) => session.send('instrument-end', request, '96', 'CTP:no right to query'),
+    })
+    const end = await catalogue(['refresh', '--json'], paper(bridge, front))
+    expect(report(end)).toMatchObject({ outcome: 'query-refused', exit_code: 69 })
+    expect(end.stdout).toContain('CTP:no right to query')
+    expect(end.stdout).toContain('Ask the broker')
+    expect(end.stdout).not.toContain('repeated')
   })
 
   test('an empty list is never taken, forced or not', async () => {
@@ -200,7 +244,16 @@ describe.skipIf(whyNoBridge !== undefined)('catalogue refresh', { timeout: 60_00
     })
     const end = await catalogue(['refresh', '--json'], paper(bridge, front))
     expect(report(end)).toMatchObject({ outcome: 'front-not-ready', exit_code: 69 })
+    expect(end.stdout).toContain('Refresh again once the front is open')
     expect(existsSync(inState('latches'))).toBe(false)
+  })
+
+  test('a secret that can not be read costs no login of the budget', async () => {
+    const front = await frontOf(lists(() => NAMES))
+    const env = { ...paper(bridge, front), CTP_PRIMARY_AUTH_CODE: `file:${directory}/nonexistent` }
+    expect(report(await catalogue(['refresh', '--json'], env))).toMatchObject({ outcome: 'secret-unavailable' })
+    expect(existsSync(inState('login-budget.json'))).toBe(false)
+    expect(front.received).toEqual([])
   })
 
   test('a kill latch lets nobody log in', async () => {

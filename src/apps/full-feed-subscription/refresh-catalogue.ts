@@ -24,7 +24,7 @@ import { LoginPermits } from '#daemon/login-permits.ts'
 import { accountOf, tradingSessionOf } from '#daemon/trading-session.ts'
 import { contractsOf, isSuddenShrink, type LeftOut, listChanges } from '#domain/catalogue.ts'
 import { Failure } from '#domain/failure.ts'
-import { isFeedErrorKind } from '#domain/feed-error.ts'
+import { type FeedErrorKind, isFeedErrorKind } from '#domain/feed-error.ts'
 import { formatVtSymbol } from '#domain/instrument.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
 import type { Line } from '#domain/line.ts'
@@ -35,7 +35,9 @@ import { EXIT } from '../exit-codes.ts'
 
 export interface RefreshOptions {
   line: Line
-  /** Refresh again on the same trading day, and take a list that shrank. */
+  /** Also when this trading day has been refreshed already. */
+  again: boolean
+  /** Take a list that shrank. */
   force: boolean
   /** Let the running daemon read the new list. */
   reload: boolean
@@ -54,6 +56,8 @@ export interface RefreshReport {
   added?: number
   removed?: number
   left_out?: LeftOut
+  /** How many products the front says are in which state now. */
+  product_status?: Record<string, number>
   reloaded?: boolean
   warnings: string[]
 }
@@ -114,7 +118,7 @@ function lineWithTradingFront(config: Config, name: Line): LineConfig {
 async function refreshAlone(
   config: Config,
   line: LineConfig,
-  { force, reload }: RefreshOptions,
+  { again, force, reload }: RefreshOptions,
   around: Around,
 ): Promise<RefreshReport> {
   const today = tradingDayNow(config)
@@ -122,8 +126,8 @@ async function refreshAlone(
   if (today === null)
     warnings.push('the market calendar does not cover today, so the trading day is asked of the front')
   const dated = await datedCatalogues(config.stateDir)
-  if (!force && today !== null && dated.some(({ tradingDay }) => tradingDay === today)) {
-    const detail = 'this trading day has been refreshed already; --force does it again'
+  if (!again && today !== null && dated.some(({ tradingDay }) => tradingDay === today)) {
+    const detail = 'this trading day has been refreshed already; --again does it once more'
     const file = datedCataloguePath(config.stateDir, today)
     return { outcome: 'skipped', exit_code: EXIT.done, trading_day: today, detail, file, warnings }
   }
@@ -151,6 +155,7 @@ async function refreshAlone(
     added: changes.added.length,
     removed: changes.removed.length,
     left_out: leftOut,
+    product_status: countStatuses(fetched.statuses),
     warnings,
   }
 
@@ -171,6 +176,28 @@ async function refreshAlone(
   }
   const reloaded = reload && (await reloadDaemon(config.stateDir))
   return { outcome: 'refreshed', exit_code: EXIT.done, detail: current, file: current, ...facts, reloaded }
+}
+
+const STATUS_WORDS: Readonly<Record<string, string>> = {
+  '0': 'before_open',
+  '1': 'no_trading',
+  '2': 'continuous',
+  '3': 'auction_order_entry',
+  '4': 'auction_balance',
+  '5': 'auction_match',
+  '6': 'closed',
+  '7': 'processing',
+}
+
+/** Of each product the last one, since the front tells the whole day's. */
+function countStatuses(statuses: FetchedCatalogue['statuses']): Record<string, number> {
+  const latest = new Map(statuses.map(({ exchange, product, status }) => [`${exchange} ${product}`, status]))
+  const counts: Record<string, number> = {}
+  for (const status of latest.values()) {
+    const word = STATUS_WORDS[status] ?? 'other'
+    counts[word] = (counts[word] ?? 0) + 1
+  }
+  return counts
 }
 
 /** Null on a day that the calendar does not know. */
@@ -234,6 +261,9 @@ async function fetchWithPermit(
   await inspectLibrary('td', { bridgePath, sdkLibDir }, env, signal)
   const secrets = new LineSecrets(line, openSecretStores(config.secretStores, env, clock))
   const session = tradingSessionOf(config, line, { env, secrets, clock, log })
+  // Before the permit: a secret store that is down must not use up the login budget.
+  if (session.appId !== null) await session.authCode(signal)
+  await session.password(signal)
   await awaitPermit(permits, { account, line: line.line, signal, say })
   try {
     return await fetchCatalogue(session, signal)
@@ -245,9 +275,28 @@ async function fetchWithPermit(
         await permits.latch(account, line.line, maskAccount(line.userId), error.message, id)
         throw latched(`${error.message} The account is latched.`, line.line, error)
       }
+      throw new Failure(error.kind, error.message, REMEDY_HERE[error.kind] ?? error.remedy, error)
     }
     throw error
   }
+}
+
+const LATER = 'Refresh again in a few minutes; the list in use stays as it is.'
+/** A daemon tries again by itself; a refresh is over, and whoever called it has to. */
+const REMEDY_HERE: Partial<Record<FeedErrorKind, string>> = {
+  'front-not-ready': 'Refresh again once the front is open; the list in use stays as it is.',
+  'login-too-frequent': LATER,
+  'duplicate-login': LATER,
+  'login-timeout': `${LATER} A front that stays silent often means that the library does not fit it.`,
+  'not-connected': LATER,
+  disconnected: LATER,
+  'query-not-ready': LATER,
+  'query-timeout': LATER,
+  'bridge-crashed': `${LATER} If it goes on, --verbose shows the bridge's own log.`,
+  'bridge-hung': LATER,
+  'flow-directory-busy': 'A login of this account to the trading front is under way: refresh again in a minute.',
+  'host-exhausted': 'Raise the limits of open files and processes, or free memory, and refresh again.',
+  'secret-unavailable': 'Check the secret reference and its store, and refresh again.',
 }
 
 async function awaitPermit(
@@ -294,6 +343,7 @@ const CONFIGURATION_KINDS: readonly string[] = [
   'flow-directory-unusable',
   'protocol-fault',
   'wrong-library',
+  'configuration-refused',
 ]
 
 export function exitCodeOfRefresh(kind: string): number {

@@ -8,12 +8,19 @@
  */
 import { type Clock, sleep } from '#clock.ts'
 import { Failure } from '#domain/failure.ts'
-import { FEED_ERROR_TEXTS, type FeedErrorKind, isFeedErrorKind, kindOfLoginError } from '#domain/feed-error.ts'
+import {
+  FEED_ERROR_TEXTS,
+  type FeedErrorKind,
+  isFeedErrorKind,
+  kindOfLoginError,
+  kindOfLoginReturnCode,
+  NOT_HANDED_OVER,
+} from '#domain/feed-error.ts'
 import { nextAttempt } from '#domain/retry.ts'
 import type { HiddenText } from '#domain/secret-ref.ts'
 import { type BridgeCommand, type BridgeEnd, BridgeProcess } from '../bridge-process.ts'
 import type { TradingLogin } from '../feed-adapter.ts'
-import { type Message, vendorText } from '../wire.ts'
+import { bridgeText, frontErrorTexts, type Message, PROTOCOL_VERSION, vendorText } from '../wire.ts'
 import { kindOfBridgeExit } from './bridge-exit.ts'
 import { type CtpStart, ctpStartPairs } from './start-options.ts'
 
@@ -56,7 +63,7 @@ interface CatalogueRow {
 }
 
 /** Status of a product, told without being asked: `status` is the vendor's character, `enteredAt` HH:MM:SS. */
-interface ProductStatus {
+export interface ProductStatus {
   exchange: string
   product: string
   status: string
@@ -86,7 +93,7 @@ export class VendorRefusal extends Failure<FeedErrorKind> {
  * process is gone in every case.
  */
 export async function fetchCatalogue(options: TradingSessionOptions, signal: AbortSignal): Promise<FetchedCatalogue> {
-  return withSession(options, signal, async (session) => {
+  return withSession(options, true, signal, async (session) => {
     const tradingDay = await session.logIn()
     const rows = await session.listInstruments()
     return { tradingDay, rows, statuses: session.statuses }
@@ -95,7 +102,7 @@ export async function fetchCatalogue(options: TradingSessionOptions, signal: Abo
 
 /** Logs in and leaves: what a market-data front with login verification wants to have seen today. Rejects as fetchCatalogue does. */
 export async function logInOnce(options: TradingSessionOptions, signal: AbortSignal): Promise<{ tradingDay: string }> {
-  return withSession(options, signal, async (session) => ({ tradingDay: await session.logIn() }))
+  return withSession(options, false, signal, async (session) => ({ tradingDay: await session.logIn() }))
 }
 
 /** The same with what can go wrong as a value. Rejects with the signal's reason when aborted. */
@@ -112,11 +119,12 @@ export async function tradingLogin(options: TradingSessionOptions, signal: Abort
 
 async function withSession<T>(
   options: TradingSessionOptions,
+  wantsStatuses: boolean,
   signal: AbortSignal,
   use: (session: TradingSession) => Promise<T>,
 ): Promise<T> {
   signal.throwIfAborted()
-  const session = new TradingSession(options, signal)
+  const session = new TradingSession(options, wantsStatuses, signal)
   try {
     return await use(session)
   } finally {
@@ -131,6 +139,12 @@ const QUERY_ATTEMPTS_MAX = 6
 const AWAITED = ['hello', 'connected', 'authenticated', 'loggedIn', 'catalogueEnd', 'requested'] as const
 type Awaited = (typeof AWAITED)[number]
 
+interface Complaint {
+  message: string
+  remedy: string
+  code: number
+}
+
 class TradingSession {
   readonly statuses: ProductStatus[] = []
   readonly #options: TradingSessionOptions
@@ -140,14 +154,16 @@ class TradingSession {
   /** Why nothing more can be expected of this session. */
   #broken: Failure<FeedErrorKind> | null = null
   /** The last thing the bridge itself complained of, which explains its end. */
-  #complaint: { message: string; remedy: string } | null = null
+  #complaint: Complaint | null = null
+  readonly #wantsStatuses: boolean
   #isConnected = false
   #lastRowMs = 0
   readonly #arrived: Message[] = []
   #wake: () => void = () => undefined
 
-  constructor(options: TradingSessionOptions, signal: AbortSignal) {
+  constructor(options: TradingSessionOptions, wantsStatuses: boolean, signal: AbortSignal) {
     this.#options = options
+    this.#wantsStatuses = wantsStatuses
     this.#signal = signal
     this.#bridge = new BridgeProcess(
       options.command,
@@ -169,8 +185,13 @@ class TradingSession {
   /** Starts, connects, authenticates and logs in; resolves the trading day. */
   async logIn(): Promise<string> {
     const { account, appId, start, timeouts } = this.#options
-    await this.#next('hello', 0, timeouts.helloMs, 'bridge-hung')
-    this.#bridge.send('start', { texts: ctpStartPairs({ ...start, session: 'td' }) })
+    const { code: version } = await this.#next('hello', 0, timeouts.helloMs, 'bridge-hung')
+    if (version !== PROTOCOL_VERSION) {
+      throw failure('protocol-fault', `the bridge speaks version ${version}, not ${PROTOCOL_VERSION}`)
+    }
+    // The whole day's statuses: a session this short would see no change of any.
+    const publicTopic = this.#wantsStatuses ? 'restart' : 'quick'
+    this.#bridge.send('start', { texts: ctpStartPairs({ ...start, session: 'td', publicTopic }) })
     await this.#next('connected', 0, timeouts.connectMs, 'connect-timeout')
     const who = ['broker', account.brokerId, 'user', account.userId]
 
@@ -211,7 +232,7 @@ class TradingSession {
     this.#lastRowMs = this.#options.clock.monotonicMs()
     const { code } = await this.#next('requested', request, this.#options.timeouts.rowMs, 'query-timeout')
     if (code === -2 || code === -3) throw failure('query-not-ready', `the vendor library returned ${code}`)
-    if (code !== 0) throw failure('not-connected', `the instrument query was not sent (${code})`)
+    if (code !== 0) throw this.#notTaken('the instrument query', code)
     const answer = await this.#next('catalogueEnd', request, this.#options.timeouts.rowMs, 'query-timeout')
     // An error that answers the query comes as an end or as an error of its own, by vendor and version.
     if (answer.code !== 0) {
@@ -232,11 +253,15 @@ class TradingSession {
   /** The vendor's request function took the request. */
   async #accepted(request: number): Promise<void> {
     const { code } = await this.#next('requested', request, this.#options.timeouts.loginMs, 'bridge-hung')
-    if (code === 0) return
-    if (this.#complaint !== null && code < -3) {
-      throw new Failure<FeedErrorKind>('sent-out-of-order', this.#complaint.message, this.#complaint.remedy)
+    if (code !== 0) throw this.#notTaken('the request', code)
+  }
+
+  #notTaken(what: string, code: number): Failure<FeedErrorKind> {
+    const kind = kindOfLoginReturnCode(code)
+    if (code === NOT_HANDED_OVER && this.#complaint !== null) {
+      return new Failure(kind, this.#complaint.message, this.#complaint.remedy)
     }
-    throw failure('not-connected', `the vendor library did not send the request (${code})`)
+    return failure(kind, `the vendor library did not send ${what} (return code ${code})`)
   }
 
   #receive(message: Message): void {
@@ -259,14 +284,13 @@ class TradingSession {
           this.#break(failure('disconnected', `the front disconnected us (reason ${message.code})`))
         return
       case 'frontError':
-        if (message.code < 0)
-          this.#complaint = { message: vendorText(message.texts[0]), remedy: vendorText(message.texts[1]) }
+        if (message.code < 0) this.#complaint = { ...frontErrorTexts(message), code: message.code }
         else this.#arrived.push(message)
-        this.#options.log(`front error ${message.code} ${vendorText(message.texts[0])}`.trimEnd())
+        this.#options.log(`front error ${message.code} ${frontErrorTexts(message).message}`.trimEnd())
         this.#wake()
         return
       case 'log':
-        this.#options.log(vendorText(message.texts[0]))
+        this.#options.log(bridgeText(message.texts[0]))
         return
       default:
         if (AWAITED.some((type) => type === message.type)) this.#arrived.push(message)
@@ -329,7 +353,7 @@ function kindOfQueryError(id: number): FeedErrorKind {
     case 8:
       return 'front-not-ready'
     default:
-      return 'query-timeout'
+      return 'query-refused'
   }
 }
 
@@ -369,15 +393,19 @@ function failure(kind: FeedErrorKind, message: string): Failure<FeedErrorKind> {
   return new Failure(kind, message, FEED_ERROR_TEXTS[kind].remedy)
 }
 
-function failureOfEnd(end: BridgeEnd, complaint: { message: string; remedy: string } | null): Failure<FeedErrorKind> {
+function failureOfEnd(end: BridgeEnd, complaint: Complaint | null): Failure<FeedErrorKind> {
   switch (end.kind) {
     case 'not-started':
-      return failure('bridge-unavailable', `the bridge process could not be started: ${end.message}`)
+      return failure(
+        end.passes ? 'host-exhausted' : 'bridge-unavailable',
+        `the bridge process could not be started: ${end.message}`,
+      )
     case 'protocol-fault':
       return failure('protocol-fault', `the bridge process spoke nonsense: ${end.message}`)
     case 'exited': {
       const kind = kindOfBridgeExit(end.code)
-      if (complaint !== null && end.code !== 0) return new Failure(kind, complaint.message, complaint.remedy)
+      if (complaint !== null && end.code === -complaint.code)
+        return new Failure(kind, complaint.message, complaint.remedy)
       const how = end.signal === null ? `exit code ${end.code}` : `signal ${end.signal}`
       return failure(kind, `the bridge process ended (${how})`)
     }
