@@ -266,7 +266,7 @@ describe('from files instead of a daemon', () => {
   test.each([
     ['2026-11-19T09:31:00+08:00', 'open', '20261119'],
     ['2026-11-19T21:30:00', 'open', '20261120'],
-    ['2026-11-19T18:00:00+08:00', 'closed', '20261119'],
+    ['2026-11-19T18:00:00+08:00', 'closed', '20261120'],
   ])("the env file's market clock %s decides: %s", async (start, sessionState, tradingDay) => {
     const { report } = await fromFiles(`SIM_MARKET_CLOCK=${start}\n`)
     expect(report).toMatchObject({ session_state: sessionState, trading_day: tradingDay })

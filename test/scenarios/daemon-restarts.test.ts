@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 
 import { createServer } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { afterAll, describe, expect, test } from 'vitest'
+import { accountKey, setCredentialLatch, setKillLatch } from '#adapters/state/latches.ts'
 import { expectOneStream, saidBy } from '../support/journalled.ts'
 import { DaemonHome, eventually, type RealDaemon } from '../support/real-daemon.ts'
 import { csvOf } from '../support/recordings.ts'
@@ -197,6 +198,35 @@ describe.concurrent('a start that cannot be', { timeout: 180_000 }, () => {
     )
     expect((await first.stop()).code).toBe(0)
     expectOneStream(await home.ticks({ offSession: true }))
+  })
+
+  test.each([
+    ['the kill latch', ['kill'], 77, 'killed'],
+    ["every line's account latched", ['primary', 'backup'], 77, 'no-line-may-log-in'],
+    ["one line's account latched: it starts on the other", ['primary'], 0, 'ready'],
+  ] as const)('with %s', async (_what, latched, code, outcome) => {
+    const home = newHome()
+    const since = '2026-11-19T09:31:00.000+08:00'
+    for (const latch of latched) {
+      if (latch === 'kill') await setKillLatch(home.stateDir, { since, reason: 'runaway' })
+      else {
+        const account = accountKey(`sim/sim-${latch}`)
+        const reason = 'the front refused the login: error 3'
+        await setCredentialLatch(home.stateDir, { since, reason, account, masked: '***', line: latch, errorId: 3 })
+      }
+    }
+    const daemon = home.start({ env: SMALL })
+    if (outcome === 'ready') {
+      const { lines, serving_line: serving } = await home.untilReady()
+      expect([lines.primary.state, serving]).toEqual(['latched', 'backup'])
+      expect((await daemon.stop()).code).toBe(code)
+      return
+    }
+    expect(await daemon.end()).toEqual({ code, signal: null })
+    expect(daemon.stderr).toContain(outcome)
+    expect(daemon.stderr).toContain('-> ')
+    expect(daemon.stderr).toContain('--clear-latch')
+    await expectNothingStarted(home, daemon)
   })
 
   test('in a directory that cannot be written is refused with a remedy', async () => {
