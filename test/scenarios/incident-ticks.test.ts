@@ -44,6 +44,13 @@ describe('reported: what a front says again', () => {
     expect(rig.deliver('backup', RB, { eventMs: moment('10:30:06'), volume: 9_001 })).toBe('accepted')
   })
 
+  test('vnpy 421: the last twenty seconds replayed, fresh enough to be live: none of it is news', () => {
+    const ticks = Array.from({ length: 40 }, (_, i) => ({ eventMs: moment('10:30:00') + 500 * i, volume: 10 * i + 1 }))
+    for (const tick of ticks) expect(rig.deliver('primary', RB, tick)).toBe('accepted')
+    const again = ticks.slice(0, -1).map((tick) => ({ ...tick, receivedMs: moment('10:30:21') }))
+    for (const tick of again) expect(rig.deliver('primary', RB, tick)).toBe('stale')
+  })
+
   test('vnpy 421: last night replayed in the morning never moves the trading day back', () => {
     rig.deliver('primary', RB, { eventMs: moment('10:30:01'), volume: 9_000 })
     const night = { eventMs: moment('2026-11-18 21:30:00'), receivedMs: moment('10:30:05'), volume: 40 }
