@@ -149,14 +149,19 @@ function networkChecks(config: Config, options: PreflightOptions, calendar: () =
   const checks: PreflightCheck[] = []
   const nowMs = options.clock.wallMs()
   if (config.feed.adapter === 'ctp') {
-    const lines = linesOf(config).map(({ line, mdFronts, tdFronts }) => ({
-      line,
-      fronts: [...mdFronts, ...tdFronts].map(({ dial }) => dial),
-    }))
+    const unless = unlessDoubtful(options)
+    const marketIsClosed = () => isClosed(calendar(), nowMs)
+    const marketData = linesOf(config).map(({ line, mdFronts }) => ({ line, fronts: mdFronts.map(({ dial }) => dial) }))
+    const trading = linesOf(config).map(({ line, tdFronts }) => ({ line, fronts: tdFronts.map(({ dial }) => dial) }))
+    const required = config.feed.tdLoginFirst
     checks.push(
-      unlessDoubtful(options)(
-        ['CTP_PRIMARY_MD_ADDRESS', 'CTP_PRIMARY_TD_ADDRESS', 'CTP_BACKUP_MD_ADDRESS', 'CTP_BACKUP_TD_ADDRESS'],
-        frontsCheck(lines, () => isClosed(calendar(), nowMs)),
+      unless(
+        ['CTP_PRIMARY_MD_ADDRESS', 'CTP_BACKUP_MD_ADDRESS'],
+        frontsCheck({ name: 'fronts', lines: marketData, required: true, marketIsClosed }),
+      ),
+      unless(
+        ['CTP_PRIMARY_TD_ADDRESS', 'CTP_BACKUP_TD_ADDRESS', 'CTP_TD_LOGIN_FIRST'],
+        frontsCheck({ name: 'trading-fronts', lines: trading, required, marketIsClosed }),
       ),
     )
   }

@@ -3,6 +3,7 @@ import { chmodSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import {
   diskSpaceCheck,
@@ -25,7 +26,9 @@ import { type Finding, ok, type PreflightCheck, runPreflight } from '#adapters/p
 import type { Endpoint } from '#adapters/preflight/tcp-reach.ts'
 import { setCredentialLatch, setKillLatch } from '#adapters/state/latches.ts'
 import { takeLock } from '#adapters/state/run-lock.ts'
+import { preflightChecks } from '#apps/preflight.ts'
 import { systemClock } from '#clock.ts'
+import { parseConfig } from '#config/parse-config.ts'
 import { Failure } from '#domain/failure.ts'
 import { HiddenText } from '#domain/secret-ref.ts'
 import { alwaysOpenCalendar } from '#domain/session-calendar.ts'
@@ -112,13 +115,16 @@ describe('running checks', () => {
 describe('fronts', () => {
   const open = () => false
   const closed = () => true
+  type Lines = Parameters<typeof frontsCheck>[0]['lines']
+  const fronts = (lines: Lines, marketIsClosed: () => boolean, required = true) =>
+    frontsCheck({ name: 'fronts', lines, required, marketIsClosed })
 
   test('all reachable', async () => {
     const lines = [
       { line: 'primary' as const, fronts: [await listening(), await listening()] },
       { line: 'backup' as const, fronts: [await listening()] },
     ]
-    expect(await run(frontsCheck(lines, open))).toEqual(ok('reachable: primary 2 of 2 fronts; backup 1 of 1 fronts'))
+    expect(await run(fronts(lines, open))).toEqual(ok('reachable: primary 2 of 2 fronts; backup 1 of 1 fronts'))
   })
 
   test('one line that can serve is enough for a warning', async () => {
@@ -126,7 +132,7 @@ describe('fronts', () => {
       { line: 'primary' as const, fronts: [await deserted()] },
       { line: 'backup' as const, fronts: [await listening()] },
     ]
-    expect(await run(frontsCheck(lines, open))).toMatchObject({
+    expect(await run(fronts(lines, open))).toMatchObject({
       result: 'warning',
       detail: 'reachable: primary 0 of 1 fronts (ECONNREFUSED); backup 1 of 1 fronts',
     })
@@ -134,12 +140,60 @@ describe('fronts', () => {
 
   test('none fails in an open market and warns in a closed one, when fronts are down every day', async () => {
     const lines = [{ line: 'primary' as const, fronts: [await deserted()] }]
-    expect(await run(frontsCheck(lines, open))).toMatchObject({ result: 'failed' })
-    expect(await run(frontsCheck(lines, closed))).toMatchObject({ result: 'warning' })
+    expect(await run(fronts(lines, open))).toMatchObject({ result: 'failed' })
+    expect(await run(fronts(lines, closed))).toMatchObject({ result: 'warning' })
   })
 
+  test('none of those that only list the instruments is a warning', async () => {
+    const lines = [{ line: 'primary' as const, fronts: [await deserted()] }]
+    expect(await run(fronts(lines, open, false))).toMatchObject({ result: 'warning' })
+  })
+
+  test.each([
+    [{}, 'failed', 'ok'],
+    [{ swapped: true }, 'ok', 'warning'],
+    [{ swapped: true, CTP_TD_LOGIN_FIRST: 'true' }, 'ok', 'failed'],
+  ])(
+    'of market data are what a line stands on, those for trading only where a login needs them: %j',
+    async (about, marketData, trading) => {
+      const addressOf = ({ host, port }: Endpoint) => `tcp://${host}:${port}`
+      const dead = addressOf(await deserted())
+      const alive = addressOf(await listening())
+      const { swapped = false, ...more } = about as { swapped?: boolean }
+      const parsed = parseConfig({
+        env: {
+          ...more,
+          FEED_PROFILE: 'paper',
+          FEED_ADAPTER: 'ctp',
+          CTP_PRIMARY_BROKER_ID: '9999',
+          CTP_PRIMARY_USER_ID: 'trader',
+          CTP_PRIMARY_PASSWORD: 'hunter2-primary',
+          CTP_PRIMARY_APP_ID: 'app',
+          CTP_PRIMARY_AUTH_CODE: '0',
+          CTP_PRIMARY_MD_ADDRESS: swapped ? alive : dead,
+          CTP_PRIMARY_TD_ADDRESS: swapped ? dead : alive,
+        },
+        packageDir: fileURLToPath(new URL('../..', import.meta.url)),
+        cwd: directory,
+        envFile: { path: join(directory, '.env.paper'), mode: 0o600, values: new Map(), problems: [] },
+      })
+      if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems))
+      const morningMs = Date.parse('2026-11-19T10:00:00+08:00')
+      const clock = { ...systemClock, wallMs: () => morningMs }
+      const checks = preflightChecks(parsed.config, { offline: false, stateDir: 'inspect', env: {}, clock })
+      const results = await runPreflight(
+        checks.filter(({ name }) => name.endsWith('fronts')),
+        systemClock,
+      )
+      expect(results.map(({ name, result }) => [name, result])).toEqual([
+        ['fronts', marketData],
+        ['trading-fronts', trading],
+      ])
+    },
+  )
+
   test('none configured is skipped', async () => {
-    expect(await run(frontsCheck([{ line: 'primary', fronts: [] }], open))).toMatchObject({ result: 'skipped' })
+    expect(await run(fronts([{ line: 'primary', fronts: [] }], open))).toMatchObject({ result: 'skipped' })
   })
 })
 

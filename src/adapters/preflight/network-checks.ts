@@ -8,13 +8,22 @@ interface LineFronts {
   readonly fronts: readonly Endpoint[]
 }
 
+interface FrontsCheck {
+  /** Market-data and trading fronts are judged apart: the one that answers says nothing of the other. */
+  readonly name: 'fronts' | 'trading-fronts'
+  readonly lines: readonly LineFronts[]
+  /** Not required: unreachable is a warning. */
+  readonly required: boolean
+  marketIsClosed(): boolean
+}
+
 /**
- * One check for all fronts, because what matters is whether any line can serve. Outside sessions fronts are down for hours every day,
- * so an unreachable front is then no reason not to start.
+ * One check for the fronts of all lines, because what matters is whether any line can serve. Outside sessions fronts are down for hours
+ * every day, so an unreachable front is then no reason not to start.
  */
-export function frontsCheck(lines: readonly LineFronts[], marketIsClosed: () => boolean): PreflightCheck {
+export function frontsCheck({ name, lines, required, marketIsClosed }: FrontsCheck): PreflightCheck {
   return {
-    name: 'fronts',
+    name,
     async run(signal) {
       const configured = lines.filter(({ fronts }) => fronts.length > 0)
       if (configured.length === 0) return skipped('no front is configured')
@@ -31,6 +40,7 @@ export function frontsCheck(lines: readonly LineFronts[], marketIsClosed: () => 
       const remedy = 'Check addresses, firewall and routes; ask the broker whether the front is up.'
       if (reports.every(({ reached, all }) => reached === all)) return ok(detail)
       if (reports.some(({ reached }) => reached > 0)) return warning(detail, remedy)
+      if (!required) return warning(detail, remedy)
       return marketIsClosed() ? warning(`${detail}; the market is closed`, remedy) : failed(detail, remedy)
     },
   }
