@@ -40,8 +40,6 @@ const NO_COUNTS = { received: 0, written: 0, dropped: 0, highWater: 0 }
 export class BridgeFrames {
   /** CLOCK_MONOTONIC of the last frame of any kind. */
   lastFrameMs: number
-  /** Frames that the pipe lost, seen by holes in the bridge's own count. */
-  missingFrames = 0
   /** As the present bridge last told them. */
   counters = { ...NO_COUNTS }
   /** What the present bridge last complained of, with the negative code of its own words. */
@@ -50,6 +48,8 @@ export class BridgeFrames {
   /** By the bridge's number of the instrument. */
   #slots = new Int32Array(0)
   #lastSequence = 0
+  /** Frames that never came, seen by holes in the bridge's own count. */
+  #missing = 0
   #toldMissing = 0
 
   constructor(parts: FrameParts) {
@@ -61,7 +61,7 @@ export class BridgeFrames {
   begin(): void {
     this.#slots = new Int32Array(0)
     this.#lastSequence = 0
-    this.#toldMissing = this.missingFrames
+    this.#toldMissing = this.#missing
     this.counters = { ...NO_COUNTS }
     this.complaint = null
     this.lastFrameMs = this.#parts.env.clock.monotonicMs()
@@ -144,17 +144,17 @@ export class BridgeFrames {
   #count([received = 0, written = 0, dropped = 0, highWater = 0]: readonly number[]): void {
     const { line, env } = this.#parts
     // Ticks without an instrument number leave no hole, and the holes of a bridge's last second may come without counters.
-    const lost = Math.max(dropped - this.counters.dropped, this.missingFrames - this.#toldMissing)
+    const lost = Math.max(dropped - this.counters.dropped, this.#missing - this.#toldMissing)
     if (lost > 0)
       env.log('warn', `${line}: the bridge dropped ${lost} ticks that were not read in time`, { component: 'bridge' })
     this.counters = { received, written, dropped, highWater }
-    this.#toldMissing = this.missingFrames
+    this.#toldMissing = this.#missing
   }
 
   /** Frames are numbered from 1 and wrap at 2^32. */
   #countMissing(sequence: number): void {
     const missing = (sequence - this.#lastSequence - 1) >>> 0
-    if (missing > 0 && missing < 2 ** 31) this.missingFrames += missing
+    if (missing > 0 && missing < 2 ** 31) this.#missing += missing
     this.#lastSequence = sequence
   }
 

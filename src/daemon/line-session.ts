@@ -143,9 +143,6 @@ export class LineSession {
   get lastFrameMs(): number {
     return this.#frames.lastFrameMs
   }
-  get missingFrames(): number {
-    return this.#frames.missingFrames
-  }
   get counters(): BridgeFrames['counters'] {
     return this.#frames.counters
   }

@@ -135,6 +135,7 @@ export async function openFeed(
               productionMode: config.feed.productionMode,
               environment: env,
               password: (signal) => secrets.password(signal),
+              authCode: (signal) => secrets.authCode(signal),
               tradingLogin: config.feed.tdLoginFirst
                 ? (signal) =>
                     tradingLogin(tradingSessionOf(config, line, { env, secrets, clock, log: logOf(line) }), signal)

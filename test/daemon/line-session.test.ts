@@ -1,6 +1,7 @@
 // One line from its bridge's first word to its ticks, and what it does when the front says no, says nothing, or goes away.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { TradingLogin } from '#adapters/feeds/feed-adapter.ts'
+import { Subscription } from '#domain/subscription-book.ts'
 import { ManualClock } from '../support/manual-clock.ts'
 import { CONTRACTS, ScriptedLine, SECOND } from '../support/scripted-line.ts'
 
@@ -393,6 +394,18 @@ describe('a front whose market data wants a trading login first', () => {
     expect(made).toHaveLength(2)
   })
 
+  test.each([
+    ['credentials-rejected', { granted: 1, refused: 1, 'timed-out': 0 }],
+    ['front-not-ready', { granted: 1, refused: 1, 'timed-out': 0 }],
+    ['login-timeout', { granted: 1, refused: 0, 'timed-out': 1 }],
+    ['connect-timeout', { granted: 1, refused: 0, 'timed-out': 0 }],
+    ['flow-directory-busy', { granted: 1, refused: 0, 'timed-out': 0 }],
+  ] as const)('counts a failure of it as refused only when the front refused: %s', async (kind, outcomes) => {
+    outcome = { ok: false, kind, message: 'x' }
+    await rig.upToConnected()
+    expect(rig.session.loginOutcomes).toMatchObject(outcomes)
+  })
+
   test('that refuses it latches the account before any market-data login', async () => {
     outcome = { ok: false, kind: 'credentials-rejected', message: 'error 3' }
     await rig.upToConnected()
@@ -464,12 +477,17 @@ describe('a bridge that can not be believed', () => {
     expect(rig.bridge.count('subscribe')).toBe(2)
   })
 
-  test('counts the frames that it had to drop', async () => {
+  test('tells once what it dropped, by its count or by the holes in its frames, whichever says more', async () => {
     await rig.upToLoggedIn()
-    const before = rig.session.missingFrames
+    const drops = () => rig.logged.filter((text) => text.includes('dropped'))
     rig.bridge.skipFrames(25)
-    rig.bridge.say('counters', { numbers: [0, 0, 0, 0] })
-    expect(rig.session.missingFrames - before).toBe(25)
+    rig.bridge.say('counters', { numbers: [100, 75, 25, 90] })
+    rig.bridge.say('counters', { numbers: [100, 75, 25, 90] })
+    rig.bridge.say('counters', { numbers: [110, 75, 35, 90] })
+    expect(drops()).toEqual(
+      [25, 10].map((count) => `primary: the bridge dropped ${count} ticks that were not read in time`),
+    )
+    expect(rig.session.counters.dropped).toBe(35)
   })
 })
 
@@ -496,4 +514,152 @@ test('contracts are asked for in requests that fit into a frame, whatever batch 
     await rig.clock.settle()
   }
   expect(rig.admitted).toEqual([700, 700, 100])
+})
+
+describe('a login that does not leave, or is answered by an error frame', () => {
+  const login = () => rig.bridge.sent.findLastIndex(({ type }) => type === 'login') + 1
+
+  test.each([
+    [-1, 'not-connected', 1],
+    [-2, 'login-too-frequent', 3],
+    [-3, 'login-too-frequent', 3],
+  ])('with return code %i is not waited for, and made again by a new session', async (code, kind, seconds) => {
+    await rig.upToConnected()
+    rig.bridge.say('requested', { code, request: login() })
+    await rig.clock.settle()
+    expect(rig.session).toMatchObject({
+      state: 'waiting',
+      detail: `the vendor library did not send the login (return code ${code})`,
+    })
+    expect(rig.logged).toContainEqual(expect.stringContaining(kind))
+    expect(rig.session.loginOutcomes).toMatchObject({ refused: 0, 'timed-out': 0 })
+    await rig.pass(seconds * SECOND, { alive: false })
+    expect(rig.bridges).toHaveLength(2)
+  })
+
+  test('because a text does not fit is left to an operator, with the words of the bridge', async () => {
+    await rig.upToConnected()
+    const texts = ["a login text is longer than the vendor's field", 'Correct broker id, user id or password.']
+    rig.bridge.say('frontError', { code: -100, request: login(), texts })
+    rig.bridge.say('requested', { code: -100, request: login() })
+    await rig.pass(600 * SECOND, { alive: false })
+    expect(rig.session).toMatchObject({ state: 'failed', detail: texts.join('. ') })
+    expect(rig.bridges).toHaveLength(1)
+    expect(rig.latches).toEqual([])
+  })
+
+  test('with an error of the front is refused, and latches like any refusal', async () => {
+    await rig.upToConnected()
+    rig.bridge.say('requested', { request: login() })
+    rig.bridge.say('frontError', { code: 75, request: login(), texts: ['CTP:locked'] })
+    await rig.clock.settle()
+    expect(rig.latches).toEqual(['broker/primary'])
+    expect(rig.session.loginOutcomes).toMatchObject({ refused: 1 })
+  })
+
+  test('is not taken for it when the answer belongs to another request, or comes before its own return code', async () => {
+    await rig.upToConnected()
+    rig.bridge.say('requested', { code: -3, request: 999 })
+    rig.bridge.say('frontError', { code: 75, request: 0, texts: ['CTP:general'] })
+    rig.bridge.say('frontError', { code: 75, request: 999, texts: ['CTP:another'] })
+    rig.bridge.say('loggedIn', { request: login(), texts: ['', '20261119'] })
+    rig.bridge.say('requested', { request: login() })
+    await rig.clock.settle()
+    expect(rig.session).toMatchObject({ loggedIn: true, loginOutcomes: { accepted: 1 } })
+    expect(rig.latches).toEqual([])
+  })
+})
+
+describe('a front that takes only so many contracts', () => {
+  const MANY = Array.from({ length: 30 }, (_, i) => `rb27${String(i).padStart(2, '0')}`)
+  const overTwelve = (symbol: string) => (MANY.indexOf(symbol) < 12 ? 0 : 6000)
+
+  beforeEach(async () => {
+    await rig.end()
+    rig = new ScriptedLine(clock, { batchSize: 10 })
+    await rig.upToLoggedIn(MANY)
+    rig.bridge.answerSubscribe(0, overTwelve)
+    await rig.clock.settle()
+    rig.bridge.answerSubscribe(0, overTwelve)
+    await rig.clock.settle()
+  })
+
+  test('is asked for no more in this login, and says so once; the rest counts as refused', async () => {
+    await rig.pass(300 * SECOND)
+    expect(rig.bridge.count('subscribe')).toBe(2)
+    expect(rig.session.book).toMatchObject({ expected: 30, subscribed: 12, refused: 18, wanted: 0 })
+    expect(rig.session).toMatchObject({ state: 'streaming', detail: 'subscribed 12 of 30, 18 refused' })
+    const told = rig.logged.filter((text) => text.includes('accepts no more contracts'))
+    expect(told).toHaveLength(1)
+    expect(told[0]).toContain('12 of 30 are subscribed')
+    expect(told[0]).toContain('INCLUDE and EXCLUDE')
+  })
+
+  test('is not asked by an operator who wants all again either', async () => {
+    rig.session.subscribeAgain(rig.session.book.slotsIn(Subscription.refused))
+    await rig.pass(300 * SECOND)
+    expect(rig.bridge.count('subscribe')).toBe(2)
+    expect(rig.session.book).toMatchObject({ subscribed: 12, refused: 18 })
+  })
+
+  test('is asked again in the next login, those that it had first', async () => {
+    rig.bridge.say('disconnected', { code: 0x1001 })
+    rig.bridge.say('connected')
+    await rig.pass(10 * SECOND)
+    rig.bridge.say('loggedIn', { texts: ['', '20261119'] })
+    await rig.clock.settle()
+    for (let batch = 0; batch < 3; batch++) {
+      rig.bridge.answerSubscribe(0)
+      await rig.clock.settle()
+    }
+    expect(rig.session.book).toMatchObject({ subscribed: 30, refused: 0 })
+  })
+
+  test('is asked again when contracts that it had are taken off the list', async () => {
+    rig.session.listChanged([rig.slot('rb2700')])
+    await rig.clock.settle()
+    expect(rig.bridge.last('subscribe')?.texts[0]).toBe('rb2712')
+    rig.bridge.answerSubscribe(0, (symbol) => (symbol === 'rb2712' ? 0 : 6000))
+    await rig.pass(60 * SECOND)
+    expect(rig.bridge.count('subscribe')).toBe(3)
+    expect(rig.session.book).toMatchObject({ expected: 29, subscribed: 12, refused: 17 })
+  })
+})
+
+describe('a bridge that ends', () => {
+  test('with words tells them, and what to do, instead of a number', async () => {
+    await rig.clock.settle()
+    const texts = ["malformed front address 'tcp://\u4e0a\u6d77'", 'Write it as tcp://host:port.']
+    rig.bridge.say('frontError', { code: -78, texts })
+    rig.bridge.end({ kind: 'exited', code: 78, signal: null })
+    await rig.clock.settle()
+    expect(rig.session).toMatchObject({ state: 'failed', detail: texts.join('. ') })
+    expect(rig.logged).toContainEqual(expect.stringContaining(texts.join('. ')))
+  })
+
+  test('for another reason than it last complained of is told by its own', async () => {
+    await rig.upToLoggedIn()
+    rig.bridge.say('frontError', { code: -100, request: 99, texts: ['no instrument can have this id', 'Correct it.'] })
+    rig.bridge.end({ kind: 'exited', code: null, signal: 'SIGSEGV', unfinishedBytes: 31 })
+    await rig.clock.settle()
+    expect(rig.session.detail).toBe('the bridge process ended (signal SIGSEGV, 31 bytes into a frame)')
+  })
+
+  test.each([
+    ['for want of descriptors is started again', { passes: true }, 2],
+    ['because there is none is left to an operator', { passes: false }, 1],
+  ])('before it began, %s', async (_, { passes }, bridges) => {
+    await rig.clock.settle()
+    rig.bridge.end({ kind: 'not-started', message: 'spawn EMFILE', passes })
+    await rig.pass(2 * SECOND, { alive: false })
+    expect(rig.bridges).toHaveLength(bridges)
+  })
+
+  test('because another one works in its flow directory is started again soon', async () => {
+    await rig.clock.settle()
+    rig.bridge.say('frontError', { code: -75, texts: ['another bridge works in the flow directory', 'Nothing to do.'] })
+    rig.bridge.end({ kind: 'exited', code: 75, signal: null })
+    await rig.pass(SECOND, { alive: false })
+    expect(rig.bridges).toHaveLength(2)
+  })
 })

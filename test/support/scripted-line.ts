@@ -31,6 +31,8 @@ export class ScriptedLine {
   readonly latches: string[] = []
   readonly snapshotsExpected: number[] = []
   readonly admitted: number[] = []
+  /** What was logged, with the kind of the failure behind it where there is one. */
+  readonly logged: string[] = []
   readonly stop = new AbortController()
   loginWaitMs = 0
   loginsGranted = 0
@@ -95,7 +97,7 @@ export class ScriptedLine {
       reached: (reachedMs, nextMs) => options.reached?.(reachedMs, nextMs),
       changed: () => undefined,
       jitter: () => 0,
-      log: () => undefined,
+      log: (_level, message, details) => this.logged.push([message, details?.['kind']].filter(Boolean).join(' ')),
     }
     this.session = new LineSession(line, adapter, wanted, env)
     this.running = this.session.run(this.stop.signal)

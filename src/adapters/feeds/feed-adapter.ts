@@ -20,7 +20,7 @@ export interface FeedAdapter {
   /** Name, value pairs of the `start` frame. */
   startPairs(): string[]
   /**
-   * Name, value pairs of the `login` frame, with secrets resolved just now.
+   * Name, value pairs of the `login` frame, with secrets resolved just now, those of a trading login before it as well.
    * @throws Failure when a secret can't be resolved
    */
   loginPairs(signal: AbortSignal): Promise<string[]>

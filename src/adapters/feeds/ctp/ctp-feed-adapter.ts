@@ -17,6 +17,8 @@ export interface CtpFeedOptions {
   environment: Readonly<Record<string, string | undefined>>
   /** Resolves the password just before a login. @throws Failure when it can't be resolved */
   password(signal: AbortSignal): Promise<HiddenText>
+  /** Reads what a trading login needs besides, so that a store that is down shows before a login is counted. */
+  authCode?(signal: AbortSignal): Promise<HiddenText | null>
   /** Absent where market data asks for no trading login first. */
   tradingLogin?: ((signal: AbortSignal) => Promise<TradingLogin>) | null
 }
@@ -40,6 +42,7 @@ export function ctpFeedAdapter(options: CtpFeedOptions): FeedAdapter {
       }),
     tradingLogin: options.tradingLogin ?? null,
     async loginPairs(signal) {
+      if (options.tradingLogin) await options.authCode?.(signal)
       const password = await options.password(signal)
       return [...['broker', account.brokerId], ...['user', account.userId], ...['password', password.reveal()]]
     },
