@@ -9,10 +9,12 @@ import { formatVtSymbol } from '#domain/instrument.ts'
 import type { InstrumentTable } from '#domain/instrument-table.ts'
 import type { RecentHistogram } from '#domain/interval-histogram.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
-import { LINES, type Line } from '#domain/line.ts'
+import { LINES, type Line, otherLine } from '#domain/line.ts'
 import { PULSE_SENTENCES } from '#domain/liveness.ts'
+import { judgeReadiness } from '#domain/readiness.ts'
 import type { MarketCalendar } from '#domain/session-calendar.ts'
-import type { ExchangeCoverage, FeedStatus, LineStatus, TickTotals } from '#domain/status.ts'
+import type { ExchangeCoverage, FeedStatus, LineState, LineStatus, ReadyState, TickTotals } from '#domain/status.ts'
+import { Subscription } from '#domain/subscription-book.ts'
 import type { FeedSupervisor } from './feed-supervisor.ts'
 import { coverageOfLine } from './line-coverage.ts'
 import type { LineSession } from './line-session.ts'
@@ -105,6 +107,8 @@ export function feedStatus(parts: StatusParts): FeedStatus {
     feed_state: supervisor.feedState,
     ready: ready.ready,
     ready_detail: ready.detail,
+    ready_state: ready.state,
+    ready_remedy: ready.remedy,
     started_at: isoShanghai(identity.startedAtMs),
     uptime_ms: Math.round(nowMs - identity.startedMonotonicMs),
     coverage_ratio: coverage?.subscribedRatio ?? 0,
@@ -152,19 +156,74 @@ export function servingCoverage({ sessions, table, path, supervisor }: StatusPar
   return session === null ? null : coverageOfLine(session, { table, path, tradingDay })
 }
 
-/** READY is coverage: what is missing otherwise. Refused contracts are listed, not waited for. */
-export function readiness(parts: StatusParts): { ready: boolean; detail: string } {
+/** READY is coverage, as `#domain/readiness.ts` has it: what is missing otherwise, and whether it will come by itself. */
+export function readiness(parts: StatusParts): FeedReadiness {
+  const waited = waitedFor(parts)
+  const latched = waited.ready ? null : latchedLines(parts)
+  if (latched !== null) return { ready: false, state: 'latched', ...latched }
+  const refusals = waited.ready ? null : refusedContracts(parts)
+  if (refusals !== null) return { ready: false, state: 'contracts-refused', ...refusals }
+  return { ...waited, state: waited.ready ? 'ready' : 'coming-up', remedy: null }
+}
+
+export interface FeedReadiness {
+  ready: boolean
+  state: ReadyState
+  detail: string
+  /** Null where time will do. */
+  remedy: string | null
+}
+
+/** What the feed still lacks, as if it came by itself. */
+function waitedFor(parts: StatusParts): Pick<FeedReadiness, 'ready' | 'detail'> {
   const serving = parts.sessions[parts.supervisor.serving]
   if (serving === null) return { ready: false, detail: 'no line is configured' }
   if (parts.journal.state === 'failing') return { ready: false, detail: 'the journal cannot be written' }
-  const { expected, subscribed, refused } = serving.book
+  const { expected, subscribed } = serving.book
   if (expected === 0) return { ready: false, detail: `${serving.line}: ${serving.detail}` }
   if (!serving.loggedIn) return { ready: false, detail: `${serving.line}: ${serving.detail}` }
-  const reachable = expected - refused
-  if (subscribed >= expected * parts.coverageThreshold || (reachable > 0 && subscribed === reachable)) {
-    return { ready: true, detail: 'ready' }
-  }
+  if (judgeReadiness(serving.book, null, parts.coverageThreshold) === 'ready') return { ready: true, detail: 'ready' }
   return { ready: false, detail: `${serving.line}: subscribed ${subscribed} of ${expected}` }
+}
+
+const REFUSED_TOLD = 5
+
+/** Null unless refusals alone keep the feed from being ready, and no line is left that could still do better. */
+function refusedContracts(parts: StatusParts): Pick<FeedReadiness, 'detail' | 'remedy'> | null {
+  const { sessions, supervisor, coverageThreshold } = parts
+  const serving = sessions[supervisor.serving]
+  if (serving === null || !serving.loggedIn) return null
+  const other = sessions[otherLine(supervisor.serving)]
+  const otherMayServe = other !== null && other.wanted === 'streaming' && !hasGivenUp(other.state)
+  if (judgeReadiness(serving.book, otherMayServe ? other.book : null, coverageThreshold) !== 'refused') return null
+  const { expected, subscribed, refused } = serving.book
+  const named = namesOf(parts.table, serving.book.slotsIn(Subscription.refused).slice(0, REFUSED_TOLD))
+  const more = refused > named.length ? `, and ${refused - named.length} more` : ''
+  return {
+    detail:
+      `${serving.line}: subscribed ${subscribed} of ${expected}, below the threshold of ${percent(coverageThreshold)}; ` +
+      `the front refuses ${refused}: ${named.join(', ')}${more}`,
+    remedy: `Correct the contract list, or leave them out (CONTRACTS_EXCLUDE, CTP_${serving.line.toUpperCase()}_EXCLUDE); then start-live-env restart.`,
+  }
+}
+
+/** Null while any line may log in. */
+function latchedLines({ sessions }: StatusParts): Pick<FeedReadiness, 'detail' | 'remedy'> | null {
+  const lines = linesOf(sessions)
+  if (lines.length === 0 || lines.some(({ state }) => state !== 'latched')) return null
+  const clearing = lines.map(({ line }) => `start-live-env status --clear-latch ${line} --reason TEXT`).join(', ')
+  return {
+    detail: `no line may log in: ${lines.map(({ line, detail }) => `${line}: ${detail}`).join('; ')}`,
+    remedy: `Correct the credentials, clear the latch (${clearing}), then start-live-env restart.`,
+  }
+}
+
+function hasGivenUp(state: LineState): boolean {
+  return state === 'latched' || state === 'failed'
+}
+
+function percent(ratio: number): string {
+  return `${Math.round(ratio * 10_000) / 100} %`
 }
 
 function lineStatus(parts: StatusParts, session: LineSession | null, nowMs: number): LineStatus {

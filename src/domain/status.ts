@@ -106,6 +106,8 @@ export interface BusStatus {
   consumer_backlog_max?: number
 }
 
+export type ReadyState = 'ready' | 'coming-up' | 'contracts-refused' | 'latched'
+
 export interface FeedStatus {
   schema: 'feed-supervisor/status/1'
   pid: number
@@ -124,6 +126,10 @@ export interface FeedStatus {
   ready: boolean
   /** One sentence: what is still missing, or `ready`. */
   ready_detail: string
+  /** `contracts-refused` and `latched` do not pass by waiting. */
+  ready_state: ReadyState
+  /** What an operator can do about it; null where time will do. */
+  ready_remedy: string | null
   started_at: string
   uptime_ms: number
   coverage_ratio: number

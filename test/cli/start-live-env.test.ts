@@ -83,6 +83,46 @@ function bridgePids({ lines }: RunReport): number[] {
   return Object.values(lines).flatMap(({ bridge_pid: pid }) => (typeof pid === 'number' ? [pid] : []))
 }
 
+describe('contracts that the front refuses', () => {
+  const refusing = (count: number) => {
+    const path = join(directory, 'refusing.json')
+    writeFileSync(path, JSON.stringify([{ at_ms: 0, line: 'both', fault: 'refuse-contracts', count }]))
+    return { SIM_SCENARIO: path }
+  }
+
+  test.each([
+    ['a few', 3, /subscribed 57 of 60, below the threshold of 99.5 %; the front refuses 3: \S+, \S+, \S+$/],
+    ['all', 60, /subscribed 0 of 60, .*; the front refuses 60: (\S+, ){5}and 55 more$/],
+  ])(
+    '%s of them, and coverage is below the threshold: start ends at once, degraded, and says which',
+    async (_, count, told) => {
+      const up = await run('start', ['--timeout', '600'], refusing(count))
+      expect(up).toMatchObject({ exit_code: 69, outcome: 'degraded', problems: [{ name: 'contracts-refused' }] })
+      expect(up.problems[0]?.message).toMatch(told)
+      expect(up.problems[0]?.remedy).toMatch(/contract list.*CONTRACTS_EXCLUDE/)
+      expect(up.duration_ms).toBeLessThan(120_000)
+
+      const status = await run('status')
+      expect(status).toMatchObject({
+        exit_code: 69,
+        outcome: 'not-ready',
+        problems: [{ remedy: up.problems[0]?.remedy }],
+      })
+      const probe = await runCommand('full-feed-subscription', ['probe', '--ready', '--state-dir', stateDir], {
+        cwd: directory,
+      })
+      expect(probe.code).toBe(69)
+      expect((await run('start', ['--timeout', '600'])).exit_code).toBe(69)
+    },
+  )
+
+  test('too few to matter are listed, and the feed is ready', async () => {
+    const env = { ...refusing(1), SIM_INSTRUMENTS: '250' }
+    expect(await run('start', [], env)).toMatchObject({ exit_code: 0, outcome: 'ready' })
+    expect((await run('status')).daemon).toMatchObject({ ready: true, refused_contracts: [expect.any(String)] })
+  })
+})
+
 describe('start and stop', () => {
   test('start brings everything up in order, stop takes all of it down', async () => {
     const up = await run('start')

@@ -155,7 +155,7 @@ describe.each(RIGS)('a feed over the $name bridge', { timeout: 120_000 }, (rig) 
     const { home, daemon } = await begin([{ at_ms: 0, line: 'both', fault: 'refuse-contracts', count: 7 }])
     const status = await home.until(
       'all that can be is subscribed',
-      (now) => now.ready && now.subscribed_total === TOTAL - 7,
+      (now) => now.ready_state === 'contracts-refused' && now.subscribed_total === TOTAL - 7,
     )
     expect(status.refused_contracts).toHaveLength(7)
     expect(status.expected_total).toBe(TOTAL)

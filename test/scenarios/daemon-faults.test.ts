@@ -66,10 +66,13 @@ describe.concurrent('a fault of one line', { timeout: 180_000 }, () => {
     await stopWell(home, daemon)
   })
 
-  test('refused contracts are listed and not waited for', async () => {
+  test('refused contracts are listed and not waited for, and below the threshold the feed is not ready', async () => {
     const { home, daemon } = begin([{ at_ms: 0, line: 'both', fault: 'refuse-contracts', count: 7 }])
-    const status = await home.untilReady()
-    expect(status).toMatchObject({ expected_total: 40, subscribed_total: 33 })
+    const status = await home.until('all is answered', ({ ready_state }) => ready_state === 'contracts-refused')
+    expect(status).toMatchObject({ ready: false, expected_total: 40, subscribed_total: 33 })
+    expect(status.ready_detail).toMatch(/subscribed 33 of 40, below the threshold of 99.5 %; the front refuses 7: /)
+    expect(status.ready_remedy).toContain('CONTRACTS_EXCLUDE')
+    expect(await home.command('probe', '--ready')).toMatchObject({ code: 69 })
     expect(status.refused_contracts).toHaveLength(7)
     expect(status.coverage_ratio).toBeCloseTo(33 / 40)
     await stopWell(home, daemon)

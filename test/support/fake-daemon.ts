@@ -115,6 +115,8 @@ export function statusOf(overrides: Partial<FeedStatus> = {}): FeedStatus {
     feed_state: 'ACTIVE',
     ready: true,
     ready_detail: 'ready',
+    ready_state: 'ready',
+    ready_remedy: null,
     started_at: '2026-03-03T08:55:00.000+08:00',
     uptime_ms: 1_000,
     coverage_ratio: 1,

@@ -12,6 +12,8 @@ import type { Run } from './run.ts'
 export type ReadyOutcome =
   | { kind: 'ready'; status: FeedStatus }
   | { kind: 'late'; status: FeedStatus | null }
+  /** Not ready, and waiting brings nothing. */
+  | { kind: 'short'; status: FeedStatus }
   | { kind: 'died'; end: DaemonEnd }
   | { kind: 'interrupted'; status: FeedStatus | null }
 
@@ -44,6 +46,10 @@ export async function awaitReady(run: Run, { daemon, startedMs }: AwaitReadyOpti
       if (status.ready && settled) {
         milestones.finish(status)
         return { kind: 'ready', status }
+      }
+      if (status.ready_remedy !== null) {
+        milestones.finish(status)
+        return { kind: 'short', status }
       }
     }
     if (nowMs >= startedMs + allowedMs(run, status)) return { kind: 'late', status }
@@ -96,7 +102,12 @@ function barsOf(run: Run, status: FeedStatus): ProgressBar[] {
     .map(([label, line]) => {
       const left = Math.max(0, line.expected - line.subscribed - line.refused)
       const paced = msPerContract(run)
-      return { label, done: line.subscribed, total: line.expected, etaMs: paced === 0 ? null : left * paced }
+      return {
+        label,
+        done: line.subscribed,
+        total: line.expected,
+        etaMs: paced === 0 || left === 0 ? null : left * paced,
+      }
     })
 }
 

@@ -93,7 +93,7 @@ async function adopt(run: Run, status: FeedStatus): Promise<ModeEnd> {
     return { outcome: 'degraded', exitCode: EXIT.notReady, status: outcome.status, problems: health.problems }
   }
   if (outcome.kind === 'interrupted') return interrupted(outcome.status, 'The daemon that was running runs on.')
-  const latest = outcome.kind === 'late' ? (outcome.status ?? status) : status
+  const latest = outcome.kind === 'died' ? status : (outcome.status ?? status)
   return { outcome: 'degraded', exitCode: EXIT.notReady, status: latest, problems: [notReady(latest)] }
 }
 
@@ -152,6 +152,8 @@ async function launch(run: Run, how: DaemonLaunch): Promise<ModeEnd> {
       return notInTime(run, daemon, outcome.status, [
         outcome.status === null ? noAnswer(daemon) : notReady(outcome.status),
       ])
+    case 'short':
+      return notInTime(run, daemon, outcome.status, [notReady(outcome.status)])
     case 'ready': {
       const deadlineMs = startedMs + allowedMs(run, outcome.status)
       const health = await proveHealth(run, { deadlineMs, snapshot: true })
@@ -201,6 +203,8 @@ function died(daemon: StartedDaemon, end: DaemonEnd): ModeEnd {
 }
 
 function notReady(status: FeedStatus): Problem {
+  const { ready_state: state, ready_detail: message, ready_remedy: remedy } = status
+  if (remedy !== null) return { name: state, message: `not ready: ${message}`, remedy }
   return {
     name: 'not-ready',
     message: `not ready in time: ${status.ready_detail}; ${status.subscribed_total} of ${status.expected_total} contracts subscribed on ${status.serving_line}`,

@@ -40,7 +40,7 @@ export async function status(run: Run): Promise<ModeEnd> {
   const problem = {
     name: 'not-ready',
     message: found.ready_detail,
-    remedy: 'The daemon keeps trying; see its log for the reason.',
+    remedy: found.ready_remedy ?? 'The daemon keeps trying; see its log for the reason.',
   }
   return { outcome: 'not-ready', exitCode: EXIT.notReady, problems: [problem], ...end }
 }
