@@ -214,7 +214,8 @@ function latchedLines({ sessions }: StatusParts): Pick<FeedReadiness, 'detail' |
   const clearing = lines.map(({ line }) => `start-live-env status --clear-latch ${line} --reason TEXT`).join(', ')
   return {
     detail: `no line may log in: ${lines.map(({ line, detail }) => `${line}: ${detail}`).join('; ')}`,
-    remedy: `Correct the credentials, clear the latch (${clearing}), then start-live-env restart.`,
+    // A latch that is cleared is noticed; an environment file that was changed is not.
+    remedy: `Correct the credentials, then clear the latch (${clearing}); after a change of the env file, start-live-env restart.`,
   }
 }
 
