@@ -47,7 +47,7 @@ export const KNOWN_METRICS: ReadonlySet<string> = new Set([
 
 const WORDS = new Set(
   `and or unless on ignoring by without group_left group_right bool sum max min count avg rate increase deriv changes time vector
-  predict_linear histogram_quantile last_over_time label_values`.split(/\s+/),
+  predict_linear histogram_quantile last_over_time max_over_time label_values`.split(/\s+/),
 )
 
 /** Names of metrics in a query: what is neither a word of the language nor a label, its value or a range. */
