@@ -186,9 +186,10 @@ export class LineLogin {
     for (;;) {
       const waitMs = readyAtMs - clock.monotonicMs()
       if (waitMs <= 0) {
-        // Another line, or an operator's command, may have met the refusal of a shared account meanwhile.
         if (env.isLatched(adapter.accountKey)) return null
         const budgetMs = await env.requestLogin(adapter.accountKey)
+        // Another line, or an operator's command, may have met the refusal of a shared account while the budget was written.
+        if (env.isLatched(adapter.accountKey)) return null
         if (budgetMs === 0) return 'granted'
         progress.become('waiting', `login budget is used up; next login in ${Math.ceil(budgetMs / 1000)} s`)
         readyAtMs = clock.monotonicMs() + budgetMs

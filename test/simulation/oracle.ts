@@ -96,6 +96,9 @@ export interface OracleParts {
   fronts: Readonly<Record<Line, SimFront>>
 }
 
+/** From the front's refusal to its being read, as the simulated pipe delivers. */
+const LOGIN_CROSSING_MS = 25
+
 export class Oracle {
   readonly counts = {
     delivered: 0,
@@ -118,7 +121,8 @@ export class Oracle {
   readonly #sullied = new Set<number>()
   readonly #truth: Record<Line, LineTruth>
   readonly #logins = new Map<string, number[]>()
-  readonly #latched = new Set<string>()
+  /** Accounts that a refusal latched, and when the front gave it. */
+  readonly #latched = new Map<string, number>()
   #epochSeen = 0
   readonly #servingOfEpoch = new Map<number, Line>()
   /** Of each exchange: seconds in which the present life accepted ticks, and the last of them. */
@@ -265,7 +269,9 @@ export class Oracle {
   loginSent(line: Line, account: string): void {
     this.counts.logins++
     const { time, schedule } = this.#parts
-    if (this.#latched.has(account)) throw this.#wrong('latched-login', `${line} logs in with a latched account`)
+    // A login that leaves while the refusal is still in the pipe crosses it on the way.
+    const latchedForMs = time.nowMs - (this.#latched.get(account) ?? time.nowMs)
+    if (latchedForMs > LOGIN_CROSSING_MS) throw this.#wrong('latched-login', `${line} logs in with a latched account, ${latchedForMs.toFixed(1)} ms after`)
     if (this.#isKilled) throw this.#wrong('latched-login', `${line} logs in after the kill switch`)
     const recent = (this.#logins.get(account) ?? []).filter((atMs) => time.nowMs - atMs < LOGIN_WINDOW_MS)
     // A grant is written before the login is sent, so two logins may come closer together than their grants.
@@ -276,7 +282,7 @@ export class Oracle {
   }
 
   loginAnswered(account: string, code: number): void {
-    if (LATCHING_IDS.has(code)) this.#latched.add(account)
+    if (LATCHING_IDS.has(code) && !this.#latched.has(account)) this.#latched.set(account, this.#parts.time.nowMs)
   }
 
   latchesCleared(): void {
