@@ -2,7 +2,8 @@
  * The few things the journal asks of the file system, so that a test can make any one of them fail. Errors are Node's own, with
  * `code`; the journal turns them into Failures where it knows what they mean.
  */
-import { mkdir, open, readdir, rename, statfs, unlink } from 'node:fs/promises'
+import { open, readdir, rename, statfs, unlink } from 'node:fs/promises'
+import { createPath } from '../state/create-path.ts'
 
 export interface OpenFile {
   /** Writes all of `bytes` at `position`. After an error the file may hold a part of them. */
@@ -60,9 +61,7 @@ export const systemFiles: FileOperations = {
   list: (directory) => readdir(directory),
   remove: (path) => unlink(path),
   rename: (from, to) => rename(from, to),
-  async makeDirectory(path) {
-    await mkdir(path, { recursive: true, mode: 0o750 })
-  },
+  makeDirectory: (path) => createPath(path, 0o750),
   async syncDirectory(path) {
     const handle = await open(path, 'r')
     try {

@@ -3,10 +3,11 @@
  * are synchronous, so that the last line before a crash is there; a log carries few lines, never ticks. A disk that refuses is
  * counted and otherwise ignored, because logging must not stop a feed.
  */
-import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, rmSync, statSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readdirSync, rmSync, statSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '#clock.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
+import { createPathSync } from '../state/create-path.ts'
 
 export interface RotatingFileOptions {
   directory: string
@@ -44,7 +45,7 @@ export function openRotatingFile(options: RotatingFileOptions): RotatingFile {
 
   const fileOf = (day: string, number: number) => join(directory, `${name}-${day}.${number}.log`)
   const openPart = (day: string): Part => {
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    createPathSync(directory)
     const existing = partsIn(directory, name).filter((found) => found.day === day)
     const last = existing.at(-1)
     const number = last === undefined ? 0 : last.bytes < options.partBytesMax ? last.number : last.number + 1

@@ -7,11 +7,12 @@
  * kernel's orders them.
  */
 import { createHash } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Clock, sleep } from '#clock.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
 import type { AuditActor } from './audit-actor.ts'
+import { createPath } from './create-path.ts'
 import { type HeldLock, takeLock } from './run-lock.ts'
 
 /** A command as it was given, an order as the daemon took it, a decision of the daemon's own, or the log's own pruning. */
@@ -67,7 +68,7 @@ export async function appendAudit(options: AuditLogOptions, facts: AuditFacts): 
 
 async function append({ stateDir, clock, retentionDays }: AuditLogOptions, facts: AuditFacts): Promise<number> {
   const directory = auditDirectory(stateDir)
-  await mkdir(directory, { recursive: true, mode: 0o700 })
+  await createPath(directory)
   const lock = await awaitLock(stateDir, clock)
   try {
     const files = await filesOf(directory)

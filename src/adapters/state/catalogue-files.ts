@@ -2,9 +2,10 @@
  * The contract lists that refreshes brought: the current one, which the daemon reads, and one of each trading day for comparison. Old ones
  * go, so that the directory does not grow.
  */
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure } from '#domain/failure.ts'
+import { createPath } from './create-path.ts'
 import { writeDurably } from './durable-file.ts'
 
 export interface DatedCatalogue {
@@ -59,7 +60,7 @@ export async function keepRefusedCatalogue(stateDir: string, text: string): Prom
 
 async function write(path: string, stateDir: string, text: string): Promise<void> {
   try {
-    await mkdir(directoryOf(stateDir), { recursive: true, mode: 0o700 })
+    await createPath(directoryOf(stateDir))
     await writeDurably(path, text)
   } catch (error) {
     const remedy = 'Free disk space or mend the permissions of the state directory, then refresh again.'

@@ -2,9 +2,10 @@
  * The record of drills under <state-dir>/drills/: `<date>-<n>.json` for programs and `.md` for people. A number is taken before a drill
  * begins, so one that was cut short leaves a file that says so.
  */
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DrillReport } from '#domain/drill.ts'
+import { createPath } from './create-path.ts'
 import { writeDurably } from './durable-file.ts'
 
 const NAME = /^(\d{8})-(\d+)\.json$/
@@ -14,7 +15,7 @@ const ATTEMPTS = 20
 /** Takes the next number of the date (yyyymmdd). Rejects when the disk does not take it. */
 export async function reserveDrill(stateDir: string, date: string, note: object): Promise<string> {
   const directory = drillDirectory(stateDir)
-  await mkdir(directory, { recursive: true, mode: 0o700 })
+  await createPath(directory)
   const taken = (await drillIds(directory)).filter((id) => id.startsWith(`${date}-`))
   let number = taken.reduce((most, id) => Math.max(most, Number(id.slice(date.length + 1))), 0)
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {

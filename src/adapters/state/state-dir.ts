@@ -3,10 +3,11 @@
  * over, so it must be ours alone; and the control socket's path in it must fit a unix socket's name.
  */
 import { constants } from 'node:fs'
-import { access, mkdir, open, rm, stat } from 'node:fs/promises'
+import { access, open, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Failure, type Problem } from '#domain/failure.ts'
 import { SOCKET_PATH_BYTES_MAX } from '../control/http-exchange.ts'
+import { createPath } from './create-path.ts'
 
 type StateDirFailure =
   | 'state-dir-unusable'
@@ -55,18 +56,6 @@ function checkSocketPath(stateDir: string): void {
     `the control socket's path ${path} has ${bytes} bytes, a unix socket may have ${SOCKET_PATH_BYTES_MAX}`,
     'Use a state directory with a shorter path, such as /var/lib/feed-supervisor.',
   )
-}
-
-/** Not by `recursive: true`: where a parent can't be created and says ENOENT, as in /proc, Node 20 then tries for ever. */
-async function createPath(directory: string): Promise<void> {
-  const missing: string[] = []
-  for (let path = directory; !(await exists(path)); path = dirname(path)) missing.unshift(path)
-  for (const path of missing) {
-    await mkdir(path, { mode: 0o700 }).catch((error: unknown) => {
-      // Two starts at once may both find it missing.
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
-    })
-  }
 }
 
 async function checkAccess(stateDir: string): Promise<Problem[]> {

@@ -1,7 +1,8 @@
 /** Keeps a report on disk under a name that sorts by time, and the directory from growing for ever. */
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TransmittedHealth } from '#adapters/control/parse-answers.ts'
+import { createPath } from '#adapters/state/create-path.ts'
 import { Failure } from '#domain/failure.ts'
 import { csvOf } from './report.ts'
 
@@ -17,14 +18,15 @@ export async function writeReport(directory: string, form: ReportForm, report: T
   const path = join(directory, `health-${stamp}.${form}`)
   const text = form === 'csv' ? csvOf(report) : `${JSON.stringify(report, null, 2)}\n`
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 })
+    await createPath(directory)
     await writeFile(`${path}.${process.pid}.tmp`, text, { mode: 0o600 })
     await rename(`${path}.${process.pid}.tmp`, path)
     await prune(directory)
   } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause)
     throw new Failure(
       'report-write',
-      `the report cannot be written to ${directory}`,
+      `the report cannot be written to ${directory} (${code})`,
       'Make the directory writable, or name another one with --out-dir.',
       cause,
     )

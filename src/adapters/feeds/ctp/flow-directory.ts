@@ -3,10 +3,10 @@
  * makes the genuine library abort, so each line and kind of session has its own, made before the library sees it.
  */
 import { createHash } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Failure } from '#domain/failure.ts'
 import type { Line } from '#domain/line.ts'
+import { createPathSync } from '../../state/create-path.ts'
 
 export interface FlowOwner {
   stateDir: string
@@ -22,7 +22,7 @@ export function flowDirectory({ stateDir, account, line, session }: FlowOwner): 
   const accountName = createHash('sha256').update(account).digest('hex').slice(0, 24)
   const path = join(stateDir, 'flow', accountName, `${line}-${session}`)
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 })
+    createPathSync(path)
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
     const remedy = 'Free space, or let the user who runs this own the state directory.'
