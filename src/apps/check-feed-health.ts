@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { type ControlClient, controlClient, type HealthQuestion } from '#adapters/control/control-client.ts'
 import type { TransmittedHealth } from '#adapters/control/parse-answers.ts'
 import { type Clock, sleep, systemClock } from '#clock.ts'
-import { type Problem, problemOf } from '#domain/failure.ts'
+import { inSentences, type Problem, problemOf } from '#domain/failure.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
 import { type CheckOptions, checkCommand, checkOptionsOf } from './check-feed-health/options.ts'
 import { sayReport, summaryLine, unknownReport } from './check-feed-health/report.ts'
@@ -33,8 +33,7 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
     return await runCheck(given.options, env, systemClock)
   } catch (error) {
     // Node would end with 1, which in this convention means WARNING; what keeps us from asking is no evidence of anything.
-    const { message, remedy } = problemOf(error)
-    process.stderr.write(`check-feed-health: ${message}. ${remedy}\n`)
+    process.stderr.write(`check-feed-health: ${inSentences(problemOf(error))}\n`)
     return UNKNOWN
   }
 }
@@ -154,8 +153,7 @@ async function keepReport(check: Check, report: TransmittedHealth): Promise<void
     const directory = options.outDir ?? join(settings.stateDir, 'reports')
     report.report_file = await writeReport(directory, form, report)
   } catch (error) {
-    const { message, remedy } = problemOf(error)
-    report.errors = [...report.errors, `${message}. ${remedy}`]
+    report.errors = [...report.errors, inSentences(problemOf(error))]
     if (report.exit_code === 0) Object.assign(report, { verdict: 'WARNING', exit_code: 1 })
   }
 }

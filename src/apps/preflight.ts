@@ -28,13 +28,13 @@ import type { Endpoint } from '#adapters/preflight/tcp-reach.ts'
 import { openSecretStores } from '#adapters/secrets/resolve-secret.ts'
 import type { Clock } from '#clock.ts'
 import { type Config, linesOf } from '#config/config.ts'
-import { readCatalogue } from '#config/contract-files.ts'
 import { loadCalendar } from '#config/parse-calendar.ts'
 import type { Environment } from '#config/parse-config.ts'
 import type { SettingName } from '#config/schema.ts'
 import { Failure } from '#domain/failure.ts'
 import { createMarketCalendar } from '#domain/session-calendar.ts'
 import { TICK_BYTES } from '#domain/tick.ts'
+import { readContractList } from './contract-list.ts'
 
 interface PreflightOptions {
   /** No network checks. */
@@ -77,7 +77,7 @@ function inputChecks(config: Config, options: PreflightOptions, calendar: () => 
   const { file, maxAgeHours } = config.catalogue
   if (file !== null) {
     const read = async () => {
-      const { contracts, duplicates, modifiedMs } = await readCatalogue(file)
+      const { contracts, duplicates, modifiedMs } = await readContractList(file, config)
       return { contracts: contracts.length, duplicates, modifiedMs }
     }
     checks.push(

@@ -1,19 +1,21 @@
 /** Runs the day of the feed: one mode per call, under a lock where it changes anything, ending in one result and one exit code. */
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { controlClient } from '#adapters/control/control-client.ts'
 import { type OpenLog, openLog } from '#adapters/log/logger.ts'
 import { takeLock } from '#adapters/state/run-lock.ts'
-import { controlSocketPath, prepareStateDir } from '#adapters/state/state-dir.ts'
+import { controlSocketPath } from '#adapters/state/state-dir.ts'
 import { localSupervisor } from '#adapters/supervisors/local-supervisor.ts'
 import { type Clock, systemClock } from '#clock.ts'
 import type { Config } from '#config/config.ts'
-import type { Problem } from '#domain/failure.ts'
+import { inSentences, type Problem } from '#domain/failure.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
 import { EXIT } from './exit-codes.ts'
 import { loadAppConfig, packageDir } from './load-app-config.ts'
 import { forgetRuns, pushRun } from './push-run.ts'
 import { outputFormOf, parseCommandLine } from './shared-options.ts'
 import { auditRun } from './start-live-env/audit-run.ts'
+import { makeReadyStateDir } from './start-live-env/make-ready.ts'
 import { MODES } from './start-live-env/modes.ts'
 import { environmentCommand, type RunOptions, runOptionsOf } from './start-live-env/options.ts'
 import { EndRun, endOf, lineFacts, type ModeEnd, type Run, StepLog } from './start-live-env/run.ts'
@@ -34,8 +36,6 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
 async function runMode(options: RunOptions, env: NodeJS.ProcessEnv, clock: Clock): Promise<number> {
   const started = { wallMs: clock.wallMs(), monotonicMs: clock.monotonicMs() }
   const output = process.stdout
-  // A reader that goes away (`| head`) must not end a start half-way.
-  output.on('error', () => {})
   const { json, quiet } = options.shared
   const form = outputFormOf({ json }, output.isTTY === true)
   const terminal = openTerminal({ form, output, quiet, color: wantsColor(env, output), clock })
@@ -64,7 +64,8 @@ async function runMode(options: RunOptions, env: NodeJS.ProcessEnv, clock: Clock
   let end: ModeEnd
   try {
     if (config.supervisor !== 'local') throw unsupported(config.supervisor)
-    if (MODES[options.mode].changes) await prepareStateDir(config.stateDir)
+    if (MODES[options.mode].changes && !options.dryRun)
+      warnings.push(...(await makeReadyStateDir(options.mode, config)))
     log = openRunLog(options, config, clock, form === 'table')
     run = openRun({ options, config, env, terminal, clock, log, warnings, interrupted: interrupt.signal })
     end = await underLock(run)
@@ -111,10 +112,10 @@ function openRun({ options, config, env, terminal, clock, log, warnings, interru
   }
 }
 
-function openRunLog({ shared, mode }: RunOptions, config: Config, clock: Clock, forPerson: boolean): OpenLog {
+function openRunLog({ shared, mode, dryRun }: RunOptions, config: Config, clock: Clock, forPerson: boolean): OpenLog {
   return openLog({
     name: 'start-live-env',
-    stateDir: MODES[mode].changes ? config.stateDir : null,
+    stateDir: MODES[mode].changes && !dryRun ? config.stateDir : null,
     fileLevel: config.logs.level,
     // A person has the steps on the terminal and needs no log lines between them.
     stderrLevel: shared.verbose ? 'debug' : forPerson ? 'error' : 'warn',
@@ -126,7 +127,8 @@ function openRunLog({ shared, mode }: RunOptions, config: Config, clock: Clock, 
 
 async function underLock(run: Run): Promise<ModeEnd> {
   const mode = MODES[run.options.mode]
-  if (!mode.locks) return mode.run(run)
+  // A dry run changes nothing, and where there is no directory nothing can be changed.
+  if (!mode.locks || run.options.dryRun || !existsSync(run.config.stateDir)) return mode.run(run)
   const since = isoShanghai(run.clock.wallMs())
   const attempt = await takeLock(run.config.stateDir, 'run', { pid: process.pid, command: run.options.mode, since })
   if (attempt.kind === 'taken') {
@@ -233,11 +235,15 @@ function tell(terminal: Terminal, told: Told): number {
   return end.exitCode
 }
 
+const SETTING = /^[A-Z][A-Z0-9_]*$/
+
 function tellPerson(terminal: Terminal, { options, end, warnings }: Told): void {
   if (!options.shared.quiet)
     for (const warning of warnings) terminal.say(`${terminal.paint('caution', '!')} ${warning}`)
-  for (const { message, remedy } of end.problems ?? []) {
-    terminal.say(`${terminal.paint('bad', '✘')} ${message}\n  ${terminal.paint('strong', '→')} ${remedy}`)
+  for (const { name, message, remedy } of end.problems ?? []) {
+    // A problem of a setting speaks about the setting without naming it.
+    const about = SETTING.test(name) ? `${name}: ` : ''
+    terminal.say(`${terminal.paint('bad', '✘')} ${about}${message}\n  ${terminal.paint('strong', '→')} ${remedy}`)
   }
   const tone = end.exitCode === EXIT.done ? 'good' : 'bad'
   if (options.mode !== 'status') {
@@ -248,6 +254,6 @@ function tellPerson(terminal: Terminal, { options, end, warnings }: Told): void 
   }
 }
 
-function sentenceOf({ name, message, remedy }: Problem): string {
-  return `${name}: ${message}. ${remedy}`
+function sentenceOf(problem: Problem): string {
+  return `${problem.name}: ${inSentences(problem)}`
 }

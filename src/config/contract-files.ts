@@ -148,7 +148,7 @@ function collect<Item extends Contract>(
   read: (value: unknown) => Item | null,
 ): { list: Item[]; duplicates: string[] } {
   if (rows.length === 0) throw empty(path)
-  if (rows.length > CONTRACT_ROWS_MAX) throw tooLarge(path, `more than ${CONTRACT_ROWS_MAX} contracts`)
+  if (rows.length > CONTRACT_ROWS_MAX) throw tooLarge(path, `more than ${CONTRACT_ROWS_MAX} rows`)
   const byName = new Map<string, Item>()
   const duplicates = new Set<string>()
   const faults: string[] = []
@@ -226,7 +226,7 @@ function unreadable(path: string, why: string, cause?: unknown): Failure<Contrac
 }
 
 function tooLarge(path: string, what: string): Failure<ContractFileFailure> {
-  const remedy = `Check that this is the right file: at most ${CONTRACT_FILE_BYTES_MAX / 1024 / 1024} MiB and ${CONTRACT_ROWS_MAX} contracts.`
+  const remedy = `Check that this is the right file: a file has at most ${CONTRACT_FILE_BYTES_MAX / 1024 / 1024} MiB and ${CONTRACT_ROWS_MAX} rows.`
   return new Failure('contract-file-too-large', `${path} is too large: ${what}`, remedy)
 }
 
@@ -237,6 +237,6 @@ function empty(path: string): Failure<ContractFileFailure> {
 
 function malformed(path: string, what: string, cause?: unknown): Failure<ContractFileFailure> {
   const remedy =
-    'Write it as {"symbols": ["rb2605.SHFE", ...]} or as CSV with the header symbol,exchange (active files: see README).'
+    'Write it as {"symbols": ["rb2605.SHFE", ...]} or as CSV with the header symbol,exchange; an active file as {"subscriptions": ["rb2605.SHFE", ...]}.'
   return new Failure('contract-file-malformed', `${path}: ${what}`, remedy, cause)
 }

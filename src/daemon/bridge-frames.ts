@@ -44,6 +44,8 @@ export class BridgeFrames {
   counters = { ...NO_COUNTS }
   /** What the present bridge last complained of, with the negative code of its own words. */
   complaint: (BridgeWords & { code: number }) | null = null
+  /** What the present bridge last said in words. */
+  lastWords = ''
   readonly #parts: FrameParts
   /** By the bridge's number of the instrument. */
   #slots = new Int32Array(0)
@@ -64,6 +66,7 @@ export class BridgeFrames {
     this.#toldMissing = this.#missing
     this.counters = { ...NO_COUNTS }
     this.complaint = null
+    this.lastWords = ''
     this.lastFrameMs = this.#parts.env.clock.monotonicMs()
   }
 
@@ -132,7 +135,8 @@ export class BridgeFrames {
         return
       }
       case 'log':
-        env.log('info', `${line} bridge: ${bridgeText(message.texts[0])}`)
+        this.lastWords = bridgeText(message.texts[0])
+        env.log('info', `${line} bridge: ${this.lastWords}`)
         return
       default:
         // Frames of a trading session, or commands: nothing that a market-data line acts on.

@@ -38,3 +38,8 @@ export interface DaemonOptions {
 export type DaemonEnd =
   | { kind: 'stopped'; reason: string }
   | { kind: 'replay-over'; ticks: TickTotals; lost: number; isOnDisk: boolean }
+  /** A recording turned out to be damaged on the way: no bridge can bring the rest of it. */
+  | { kind: 'input-unusable'; ticks: TickTotals; message: string }
+
+/** With the ticks that were held in memory at the end and that the disk did not take. */
+export type DaemonReport = DaemonEnd & { lostAtClose: number }

@@ -23,6 +23,8 @@ export interface ReplayParts {
   isBacklogged(): boolean
   /** Called once, when the last row of every line was taken. */
   ended(): void
+  /** Called once, instead of `ended`, when a line's recording turns out to be damaged: what follows would be half a replay. */
+  damaged(message: string): void
 }
 
 /** Rows that a step should bring from one line: enough to be fast, few enough to stay small. */
@@ -75,6 +77,12 @@ export class ReplayDriver {
   /** Does what can be done now; returns how long to wait before the next step, 0 for the event loop's next turn. */
   #step(): number {
     const { sessions, marketClock, speed } = this.#parts
+    const unusable = LINES.map((line) => sessions[line]?.unusableInput).find((message) => typeof message === 'string')
+    if (typeof unusable === 'string') {
+      this.#isOver = true
+      this.#parts.damaged(unusable)
+      return 0
+    }
     const live = LINES.filter((line) => sessions[line]?.isStarted === true)
     for (const line of LINES) this.#welcome(line)
     if (live.length === 0 || this.#mustWait() || this.#parts.isBacklogged()) return PACE_INTERVAL_MS

@@ -5,6 +5,7 @@ import type { Clock } from '#clock.ts'
 import { OUTCOME_NAMES, Outcome } from '#domain/arbitration.ts'
 import type { LineCoverage } from '#domain/coverage.ts'
 import { FAILOVER_SENTENCES } from '#domain/failover-reason.ts'
+import { type Failure, inSentences } from '#domain/failure.ts'
 import { formatVtSymbol } from '#domain/instrument.ts'
 import type { InstrumentTable } from '#domain/instrument-table.ts'
 import type { RecentHistogram } from '#domain/interval-histogram.ts'
@@ -64,6 +65,8 @@ export interface JournalFacts {
   readonly lastSequence: number
   readonly syncedSequence: number
   readonly state: 'writing' | 'failing'
+  /** Why writing fails, for as long as it does. */
+  readonly trouble?: Pick<Failure, 'message' | 'remedy'> | null
   /** Bytes on disk. */
   readonly bytes: number
   readonly lastSyncMs: number
@@ -133,6 +136,7 @@ export function feedStatus(parts: StatusParts): FeedStatus {
       synced_sequence: journal.syncedSequence,
       lost: path.refusedByLog,
       state: journal.state,
+      trouble: troubleOf(journal),
       recovery: parts.recovery,
     },
     bus: parts.bus?.status() ?? { kind: 'none', backlog: 0, connected: false },
@@ -178,7 +182,11 @@ export interface FeedReadiness {
 function waitedFor(parts: StatusParts): Pick<FeedReadiness, 'ready' | 'detail'> {
   const serving = parts.sessions[parts.supervisor.serving]
   if (serving === null) return { ready: false, detail: 'no line is configured' }
-  if (parts.journal.state === 'failing') return { ready: false, detail: 'the journal cannot be written' }
+  // Cut lines are off, as a resting standby's is; the reason is the one to tell.
+  if (parts.supervisor.feedState === 'KILLED') return { ready: false, detail: 'the kill switch is set' }
+  if (parts.journal.state === 'failing') {
+    return { ready: false, detail: journalTrouble(parts.journal) ?? 'the journal cannot be written' }
+  }
   const { expected, subscribed } = serving.book
   if (expected === 0) return { ready: false, detail: `${serving.line}: ${serving.detail}` }
   if (!serving.loggedIn) return { ready: false, detail: `${serving.line}: ${serving.detail}` }
@@ -225,6 +233,16 @@ function hasGivenUp(state: LineState): boolean {
 
 function percent(ratio: number): string {
   return `${Math.round(ratio * 10_000) / 100} %`
+}
+
+/** In sentences, with the remedy; null while nothing is known to be wrong. */
+export function journalTrouble(journal: JournalFacts): string | null {
+  const trouble = troubleOf(journal)
+  return trouble === null ? null : inSentences(trouble)
+}
+
+function troubleOf({ trouble = null }: JournalFacts): { message: string; remedy: string } | null {
+  return trouble === null ? null : { message: trouble.message, remedy: trouble.remedy }
 }
 
 function lineStatus(parts: StatusParts, session: LineSession | null, nowMs: number): LineStatus {

@@ -14,7 +14,7 @@ import type { ListingPeriod } from '#domain/listing-period.ts'
 import type { SessionState } from '#domain/session-calendar.ts'
 import type { LineStatus } from '#domain/status.ts'
 import { Subscription, type SubscriptionBook } from '#domain/subscription-book.ts'
-import { feedStatus, type StatusParts } from './feed-status.ts'
+import { feedStatus, journalTrouble, type StatusParts } from './feed-status.ts'
 import type { LineSession } from './line-session.ts'
 import type { LineTicks } from './tick-path.ts'
 
@@ -52,6 +52,7 @@ export function healthReport(parts: StatusParts, question: HealthQuestion): Heal
     contracts: contractsOf(parts, marketMs, question.catalogue ?? null),
     daemon: {
       journal: parts.journal.state,
+      journalTrouble: journalTrouble(parts.journal),
       bus: { kind: status.bus.kind, connected: status.bus.connected },
       lines: { primary: lineFacts(parts, 'primary'), backup: lineFacts(parts, 'backup') },
       serving: supervisor.serving,

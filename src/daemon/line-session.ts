@@ -64,6 +64,8 @@ export class LineSession {
   loggedIn = false
   /** Since the last success, in a row. */
   connectFailures = 0
+  /** Why no bridge can ever bring more, in the bridge's own words; null while one may. */
+  unusableInput: string | null = null
   readonly disconnects = new Map<string, number>()
 
   readonly #env: LineEnvironment
@@ -206,18 +208,25 @@ export class LineSession {
         continue
       }
       if (this.#wanted === 'off') {
-        this.#progress.become('off', 'standby is cold: not logged in')
+        this.#progress.become('off', 'at rest: not logged in')
         await this.#untilWantedChanges(signal)
         continue
       }
-      const failure = await this.#holdBridge(signal)
+      const failure = this.#inItsWords(await this.#holdBridge(signal))
       if (failure === null) continue
+      if (failure.kind === 'input-unusable') this.unusableInput = failure.message
       // Each kind has its own backoff and its own last attempt: a night of refused connects must not use up those of a login.
       attempt = failure.kind === lastKind ? attemptNumber(attempt, this.#heldMs) : 1
       lastKind = failure.kind
       await this.#performRetry(failure, attempt, signal)
     }
     this.#progress.become('off', 'stopped')
+  }
+
+  /** An exit code says what is to be done; the bridge has said why before. */
+  #inItsWords(failure: LineFailure | null): LineFailure | null {
+    const { lastWords } = this.#frames
+    return failure?.kind === 'input-unusable' && lastWords !== '' ? { ...failure, message: lastWords } : failure
   }
 
   async #performRetry(failure: LineFailure, attempt: number, signal: AbortSignal): Promise<void> {

@@ -41,7 +41,9 @@ export async function openControl(
     journalNotifier: writer,
     // After the answer is on its way.
     shutdown: (reason) => setImmediate(() => ending.leave({ kind: 'stopped', reason })),
-    latchKill: (reason, drill) => setKillLatch(config.stateDir, { since: isoShanghai(clock.wallMs()), reason, drill }),
+    latchKill: async (reason, drill) => {
+      await setKillLatch(config.stateDir, { since: isoShanghai(clock.wallMs()), reason, drill })
+    },
     keepPause: async (pause) => {
       automation.pause = pause === null ? null : { since: isoShanghai(clock.wallMs()), reason: pause.reason }
       try {

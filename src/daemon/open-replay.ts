@@ -35,6 +35,10 @@ export function openReplay(
       take: (line, slot, views, at) => path.take(line, slot, views, at),
       isBacklogged: () => writer.heldBytes > HELD_BYTES_MAX,
       ended,
+      damaged: (message) => {
+        log('error', `the replay can't go on: ${message}`)
+        ending.leave({ kind: 'input-unusable', ticks: tickTotals(path), message })
+      },
     },
     // Just before the first row, so that the first permit does not already let it go.
     feed.recordingClock.nowMs() - 1,

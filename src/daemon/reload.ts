@@ -1,5 +1,5 @@
 /** What an operator's reload does: reads latches and contract list again, and tells the lines what came and went. */
-import { problemOf } from '#domain/failure.ts'
+import { inSentences, problemOf } from '#domain/failure.ts'
 import type { ContractList, LineSessions } from './contract-list.ts'
 import type { DaemonOptions } from './daemon-options.ts'
 import type { LoginPermits } from './login-permits.ts'
@@ -20,8 +20,7 @@ export async function reload(
       log('info', `reloaded: latches and contract list, ${added} contracts came and ${removed} went`)
     }
   } catch (error) {
-    const { message, remedy } = problemOf(error)
-    log('error', `not reloaded: ${message} ${remedy}`)
+    log('error', `not reloaded: ${inSentences(problemOf(error))}`)
   }
   notifier.ready('reloaded')
 }

@@ -2,19 +2,18 @@
  * The daemon from start to end: opens everything in dependency order, keeps it going, and closes it all in reverse. Reads like a table of
  * contents; what each part does is in its own file.
  */
+import type { JournalWriter } from '#adapters/journal/journal-writer.ts'
 import { readPause } from '#adapters/state/pause-file.ts'
-import { takeLock } from '#adapters/state/run-lock.ts'
 import { sleep } from '#clock.ts'
 import { linesOf as linesIn } from '#config/config.ts'
 import { configFingerprint } from '#config/fingerprint.ts'
 import { Arbiter } from '#domain/arbitration.ts'
-import { Failure } from '#domain/failure.ts'
 import { IntervalHistogram, RecentHistogram } from '#domain/interval-histogram.ts'
-import { isoShanghai } from '#domain/iso-time.ts'
 import { LINES, type Line } from '#domain/line.ts'
 import { Closers } from './closers.ts'
 import { ContractList } from './contract-list.ts'
-import type { DaemonEnd, DaemonOptions } from './daemon-options.ts'
+import { holdDaemonLock } from './daemon-lock.ts'
+import type { DaemonEnd, DaemonOptions, DaemonReport } from './daemon-options.ts'
 import { openAudit } from './decision-audit.ts'
 import type { ReplayDriver } from './drive-replay.ts'
 import { Ending } from './ending.ts'
@@ -48,19 +47,33 @@ const CLEAR_LATCH = 'Correct the cause, then run: start-live-env status --reason
  * Runs until stopped. Everything opened is closed again, whatever happens.
  * @throws Failure when something that the feed can't do without can't be opened: `daemon-running`, journal, control socket, metrics port
  */
-export async function runDaemon(options: DaemonOptions): Promise<DaemonEnd> {
+export async function runDaemon(options: DaemonOptions): Promise<DaemonReport> {
   const closers = new Closers()
   const { log, faults } = countingLog(options.log)
+  const held: HeldJournal = { writer: null }
+  let end: DaemonEnd
   try {
-    return await openAndRun({ ...options, log }, closers, faults)
+    end = await openAndRun({ ...options, log }, closers, { faults, held })
   } finally {
     for (const { name, outcome, message } of await closers.closeAll(options.cut)) {
       if (outcome !== 'closed') log('error', `closing ${name}: ${outcome} ${message ?? ''}`.trimEnd())
     }
   }
+  // A close that ran out of time leaves ticks that nobody counted.
+  const { lostAtClose = 0, heldTicks = 0 } = held.writer ?? {}
+  return { ...end, lostAtClose: Math.max(lostAtClose, heldTicks) }
 }
 
-async function openAndRun(options: DaemonOptions, closers: Closers, faults: FaultCounts): Promise<DaemonEnd> {
+/** What the end has to be told of, once everything is closed. */
+interface HeldJournal {
+  writer: Pick<JournalWriter, 'lostAtClose' | 'heldTicks'> | null
+}
+
+async function openAndRun(
+  options: DaemonOptions,
+  closers: Closers,
+  { faults, held }: { faults: FaultCounts; held: HeldJournal },
+): Promise<DaemonEnd> {
   const { config, clock, log, notifier } = options
   const startedAt = { wallMs: clock.wallMs(), monotonicMs: clock.monotonicMs() }
   const warnings = new Set(options.configWarnings)
@@ -74,6 +87,7 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
   const automation = { pause: await readPause(config.stateDir) }
   const feed = await openFeed(config, options)
   const { writer, recovery } = await openTickJournal(options, closers, { latency, warnings })
+  held.writer = writer
   const bus = await openBus(options, closers, { journal: { writer, recovery }, latency, stores: feed.stores })
   const slots = new InstrumentSlots(feed.calendar)
   const arbiter = new Arbiter(slots.live, config.arbitration)
@@ -204,23 +218,6 @@ async function openAndRun(options: DaemonOptions, closers: Closers, faults: Faul
   notifier.stopping()
   log('info', `stopping: ${end.kind === 'stopped' ? end.reason : 'the replay is over'}`)
   return end
-}
-
-async function holdDaemonLock({ config, clock }: DaemonOptions, closers: Closers): Promise<void> {
-  const attempt = await takeLock(config.stateDir, 'daemon', {
-    pid: process.pid,
-    command: 'full-feed-subscription run',
-    since: isoShanghai(clock.wallMs()),
-  })
-  if (attempt.kind === 'taken') {
-    throw new Failure(
-      'daemon-running',
-      `another daemon${attempt.by === null ? '' : ` (pid ${attempt.by.pid})`} holds ${config.stateDir}`,
-      'Use start-live-env status to look at it, or give this one a state directory of its own.',
-    )
-  }
-  const { lock } = attempt
-  closers.add({ name: 'daemon lock', deadlineMs: 1_000, close: () => lock.release() })
 }
 
 async function openPermits({ config, clock, log }: DaemonOptions, feed: OpenFeed): Promise<LoginPermits> {

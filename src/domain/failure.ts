@@ -22,6 +22,11 @@ export interface Problem {
   remedy: string
 }
 
+/** Message and remedy as they follow each other in running text. */
+export function inSentences({ message, remedy }: Pick<Problem, 'message' | 'remedy'>): string {
+  return `${message}${/[.!?]$/.test(message) ? '' : '.'} ${remedy}`.trimEnd()
+}
+
 export function problemOf(error: unknown, name = 'unexpected'): Problem {
   if (error instanceof Failure) return { name: error.kind, message: error.message, remedy: error.remedy }
   const message = error instanceof Error ? error.message : String(error)

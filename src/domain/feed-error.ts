@@ -18,6 +18,7 @@ export type FeedErrorKind =
   | 'bridge-crashed'
   | 'bridge-hung'
   | 'bridge-unavailable'
+  | 'input-unusable'
   | 'host-exhausted'
   | 'flow-directory-busy'
   | 'configuration-refused'
@@ -259,6 +260,10 @@ export const FEED_ERROR_TEXTS: Record<FeedErrorKind, { message: string; remedy: 
   'bridge-unavailable': {
     message: 'the bridge program cannot be started',
     remedy: 'Check the installation; for the real feed, build the bridge against the vendor SDK.',
+  },
+  'input-unusable': {
+    message: 'the recording that the line replays is damaged',
+    remedy: 'Copy the recording again, completely, or leave the file out of REPLAY_FILES.',
   },
   'protocol-fault': {
     message: 'the bridge does not speak the protocol of this supervisor',

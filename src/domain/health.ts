@@ -46,6 +46,8 @@ export interface LineFacts {
 /** What the daemon says of itself. */
 export interface DaemonFacts {
   journal: 'writing' | 'failing'
+  /** Why it fails, in sentences. */
+  journalTrouble?: string | null
   bus: { kind: 'none' | 'nats'; connected: boolean }
   lines: Readonly<Record<Line, LineFacts | null>>
   serving: Line
@@ -234,7 +236,7 @@ function judgeDaemon({ daemon, sessionState }: HealthInput, findings: Findings):
     findings.unknowns.push('No daemon answers on the control socket.')
     return
   }
-  if (daemon.journal === 'failing') findings.errors.push('The journal cannot be written.')
+  if (daemon.journal === 'failing') findings.errors.push(daemon.journalTrouble ?? 'The journal cannot be written.')
   if (daemon.bus.kind !== 'none' && !daemon.bus.connected) {
     findings.warnings.push('The bus is not connected; ticks wait in the journal.')
   }

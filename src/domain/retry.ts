@@ -79,6 +79,8 @@ export const RETRY_BY_KIND = {
   'bridge-hung': { again: 'after-backoff', firstMs: 500, maxMs: 10_000 },
   // A missing program or a wrong version stays so until somebody installs another.
   'bridge-unavailable': { again: 'after-operator' },
+  // The same file ends in the same place every time.
+  'input-unusable': { again: 'after-operator' },
   // Descriptors come back with the connections that hold them; until then each try costs a little of what is short.
   'host-exhausted': { again: 'after-backoff', firstMs: 1_000, maxMs: 30_000 },
   // A trading session takes seconds, and a bridge that lost its supervisor ends within one.

@@ -151,6 +151,8 @@ export interface FeedStatus {
     synced_sequence: number
     lost: number
     state: 'writing' | 'failing'
+    /** Why it fails, and what to do; null while it works. */
+    trouble?: { message: string; remedy: string } | null
     recovery: string | null
   }
   bus: BusStatus

@@ -58,6 +58,7 @@ class Stage {
         ended: () => {
           this.endings++
         },
+        damaged: () => undefined,
       },
       startMs - 1,
     )

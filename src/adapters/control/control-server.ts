@@ -2,7 +2,7 @@
  * The control socket: HTTP over `<state-dir>/control.sock`, mode 0600, so the file system decides who may ask. Bodies are bounded,
  * every request has a deadline, and every refusal says what to do about it.
  */
-import { chmod, rm } from 'node:fs/promises'
+import { chmod, lstat, rm } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -44,7 +44,7 @@ const STATUS_OF_KIND: Readonly<Record<string, number>> = {
 
 /**
  * @throws Failure `socket-path-too-long`, or `control-socket` when the socket can't be made. The caller holds the daemon lock, so a
- * socket file that is already there belongs to a dead process and is removed.
+ * socket file that is already there belongs to a dead process and is removed; anything else there is somebody's and stays.
  */
 export async function serveControl(
   socketPath: string,
@@ -69,7 +69,7 @@ export async function serveControl(
   server.maxConnections = CONNECTIONS_MAX
   server.requestTimeout = 10_000
   server.headersTimeout = 5_000
-  await rm(socketPath, { force: true })
+  await removeSocket(socketPath)
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) =>
       reject(
@@ -95,6 +95,19 @@ export async function serveControl(
   }
 }
 
+async function removeSocket(socketPath: string): Promise<void> {
+  const found = await lstat(socketPath).catch(() => null) // Not there, or not to be looked at: listening tells.
+  if (found === null) return
+  if (!found.isSocket()) {
+    throw new Failure(
+      'control-socket',
+      `${socketPath} is in the way of the control socket: it is ${found.isDirectory() ? 'a directory' : 'no socket'}`,
+      'Move it away; nothing of the feed has put it there.',
+    )
+  }
+  await rm(socketPath, { force: true })
+}
+
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
@@ -108,7 +121,7 @@ async function answer(
       throw new Failure(
         'not-found',
         `nothing is served at ${request.method} ${url.pathname}`,
-        'See the manual for the paths.',
+        'See that the daemon and this command are of the same version.',
       )
     }
     const result = await route({ query: url.searchParams, body: await readBody(request) })

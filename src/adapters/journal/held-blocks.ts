@@ -33,6 +33,14 @@ export class HeldBlocks {
     )
   }
 
+  /** Ticks in them. */
+  get ticks(): number {
+    return this.#full.reduce(
+      (sum, block) => sum + block.count,
+      (this.#filling?.count ?? 0) + (this.#writing?.count ?? 0),
+    )
+  }
+
   get hasFull(): boolean {
     return this.#full.length > 0
   }

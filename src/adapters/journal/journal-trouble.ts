@@ -15,6 +15,8 @@ type JournalFailureKind =
   | 'journal-retention'
   /** The disk is slower than the ticks: new ones are refused and counted. */
   | 'journal-overrun'
+  /** Closed on a disk that did not take what was held. */
+  | 'journal-given-up'
 
 export type JournalFailure = Failure<JournalFailureKind>
 
@@ -52,11 +54,13 @@ export function unusable(directory: string, error: unknown): JournalFailure {
   )
 }
 
-export function writeFailed(directory: string, error: unknown): JournalFailure {
+/** @param freeBytes null where the file system does not tell */
+export function writeFailed(directory: string, error: unknown, freeBytes: number | null): JournalFailure {
+  const free = freeBytes === null ? '' : ` (${Math.floor(freeBytes / 1e6)} MB free)`
   return isDiskFull(error)
     ? new Failure(
         'journal-disk-full',
-        `The disk of ${directory} is full and no old segment is left to remove; ticks are held in memory.`,
+        `The disk of ${directory} is full${free} and no old segment is left to remove; ticks are held in memory.`,
         'Free space on its file system now: what does not fit into memory is lost.',
         error,
       )
@@ -100,6 +104,16 @@ export function overrun(heldBytes: number): JournalFailure {
     'journal-overrun',
     `The disk is slower than the ticks: ${Math.round(heldBytes / 1e6)} MB wait to be written and new ticks are refused.`,
     'Put the state directory on a faster disk, or subscribe fewer instruments.',
+  )
+}
+
+/** @param count ticks that have a number and are in no file */
+export function givenUp(directory: string, count: number, error: unknown): JournalFailure {
+  return new Failure(
+    'journal-given-up',
+    `${count} ticks that were held in memory are lost: ${directory} did not take them until the end${error === null ? '' : ` (${reasonOf(error)})`}.`,
+    'Free space or mend the disk before the next start, and fetch these ticks from elsewhere if they matter.',
+    error,
   )
 }
 

@@ -13,6 +13,7 @@ import { InstrumentDefinitions } from './instrument-definitions.ts'
 import type { JournalPolicy } from './journal-policy.ts'
 import type { WriteNotifier } from './journal-reader.ts'
 import {
+  givenUp,
   isDiskFull,
   type JournalEvent,
   type JournalFailure,
@@ -55,6 +56,10 @@ export class JournalWriter implements WriteNotifier {
   records = 0
   /** Ticks refused since opening, and those given up when closing on a failing disk. */
   lost = 0
+  /** Those of them that were given up when closing; 0 before. */
+  lostAtClose = 0
+  /** Why writing fails, for as long as it does. */
+  trouble: JournalFailure | null = null
   /** Bytes written since opening. */
   bytesWritten = 0
   /** The last tick taken, the last one in the file, and the last one that survives a power loss. */
@@ -129,6 +134,11 @@ export class JournalWriter implements WriteNotifier {
   /** Bytes that wait to be written. */
   get heldBytes(): number {
     return this.#held.bytes
+  }
+
+  /** Ticks that wait to be written. */
+  get heldTicks(): number {
+    return this.#held.ticks
   }
 
   get publishedSequence(): number {
@@ -220,7 +230,17 @@ export class JournalWriter implements WriteNotifier {
     if (this.#syncTimer !== null) clearTimeout(this.#syncTimer)
     clearInterval(this.#sweepTimer)
     await Promise.race([this.#drain(), whenAborted(this.#cut.signal).then(() => sleep(CUT_DEADLINE_MS))])
+    // Cut short: what is still held goes with the process.
+    this.#giveUp(this.#held.ticks)
+    if (this.lostAtClose > 0) {
+      this.#options.onTrouble(givenUp(this.#options.directory, this.lostAtClose, this.trouble?.cause ?? null))
+    }
     this.#wakeReaders()
+  }
+
+  #giveUp(ticks: number): void {
+    this.lost += ticks
+    this.lostAtClose += ticks
   }
 
   async #drain(): Promise<void> {
@@ -231,7 +251,7 @@ export class JournalWriter implements WriteNotifier {
     await this.#syncing
     await this.#syncOnce()
     try {
-      await this.#numbers.close(this.writtenSequence)
+      await this.#numbers.close(this.writtenSequence, this.lostAtClose)
     } catch (error) {
       this.#options.onTrouble(reservationFailed(error, 0))
     }
@@ -261,7 +281,7 @@ export class JournalWriter implements WriteNotifier {
         if (block === null) return
         const isWritten = await this.#writeBlock(block)
         if (isWritten) this.#afterWrite(block)
-        else this.lost += block.count
+        else this.#giveUp(block.count)
         this.#held.release()
       }
     } finally {
@@ -282,9 +302,12 @@ export class JournalWriter implements WriteNotifier {
         } else {
           await this.#store.abandon()
         }
-        this.#nowFailing(error)
+        await this.#nowFailing(error)
       }
-      if (this.#closing.signal.aborted) return false
+      if (this.#closing.signal.aborted) {
+        await this.#store.trim()
+        return false
+      }
       await sleep(this.#options.policy.retryAfterMs, this.#closing.signal).catch(() => undefined)
     }
   }
@@ -307,17 +330,21 @@ export class JournalWriter implements WriteNotifier {
     this.#nextWrite = null
   }
 
-  #nowFailing(error: unknown): void {
+  async #nowFailing(error: unknown): Promise<void> {
     if (this.state === 'failing') return
+    const { clock, directory, files, onTrouble } = this.#options
+    const freeBytes = await files.freeBytes(directory).catch(() => null)
     this.state = 'failing'
-    this.#failing = { sinceMs: this.#options.clock.monotonicMs(), lostBefore: this.lost }
-    this.#options.onTrouble(writeFailed(this.#options.directory, error))
+    this.#failing = { sinceMs: clock.monotonicMs(), lostBefore: this.lost }
+    this.trouble = writeFailed(directory, error, freeBytes)
+    onTrouble(this.trouble)
     // Whoever waits for the disk must not wait for as long as it fails.
     this.#wakeReaders()
   }
 
   #nowWriting(): void {
     this.state = 'writing'
+    this.trouble = null
     const failingMs = this.#options.clock.monotonicMs() - this.#failing.sinceMs
     this.#options.onEvent({ kind: 'recovered', failingMs, lost: this.lost - this.#failing.lostBefore })
   }

@@ -74,7 +74,10 @@ export async function recoverJournal(
     problems,
     message: null,
   }
-  return { recovery: { ...recovery, message: describe(recovery, numbering.message) }, kept: found.kept }
+  const lost = reservation.kind === 'good' ? (reservation.reservation.lost ?? 0) : 0
+  const loss =
+    lost === 0 ? null : `The last run ended without ${lost} ticks that it held in memory: the disk did not take them.`
+  return { recovery: { ...recovery, message: describe(recovery, numbering.message, loss) }, kept: found.kept }
 }
 
 interface FoundSegments {
@@ -225,9 +228,10 @@ function continueNumbering(reading: ReservationReading, evidence: NumberingEvide
   return { next, isExact: clean, message }
 }
 
-function describe(recovery: Recovery, numbering: string | null): string | null {
+function describe(recovery: Recovery, numbering: string | null, loss: string | null): string | null {
   const { lastSequence, truncatedBytes, truncatedRecords, problems } = recovery
   const sentences = [
+    loss,
     numbering,
     truncatedBytes === 0
       ? null

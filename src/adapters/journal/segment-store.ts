@@ -118,6 +118,12 @@ export class SegmentStore {
     await current?.file.truncate(current.bytes).catch(() => undefined)
   }
 
+  /** Cuts off what a failed write left behind the last whole block: nobody is going to write over it. */
+  async trim(): Promise<void> {
+    const current = this.#current
+    await current?.file.truncate(current.bytes).catch(() => undefined)
+  }
+
   #retire(): void {
     if (this.#current === null) return
     const { file, ...segment } = this.#current

@@ -18,6 +18,8 @@ export interface SequenceReservation {
   last: number
   /** The writer closed in order. */
   clean: boolean
+  /** Ticks that it had to give up when it closed. */
+  lost?: number
 }
 
 export type ReservationReading =
@@ -41,6 +43,27 @@ export async function readReservation(files: FileOperations, directory: string):
   }
 }
 
+/**
+ * In the blocks that the file has already, for a disk that has no other. A crash half-way leaves a damaged file, and numbering then goes
+ * on where it is surely safe. @throws Node's error
+ */
+export async function overwriteReservation(
+  files: FileOperations,
+  directory: string,
+  reservation: SequenceReservation,
+): Promise<void> {
+  const bytes = Buffer.from(formatReservation(reservation), 'latin1')
+  const file = await files.open(join(directory, SEQUENCE_FILE), 'update')
+  try {
+    await file.write(bytes, 0)
+    await file.truncate(bytes.length)
+    await file.datasync()
+  } finally {
+    await file.close()
+  }
+  await files.remove(join(directory, `${SEQUENCE_FILE}.new`)).catch(() => undefined)
+}
+
 /** On disk for good when this resolves. @throws Node's error; the old reservation then still holds. */
 export async function writeReservation(
   files: FileOperations,
@@ -60,19 +83,23 @@ export async function writeReservation(
   await files.syncDirectory(directory)
 }
 
-function formatReservation({ next, last, clean }: SequenceReservation): string {
-  const text = `${TITLE}\nnext ${next}\nlast ${last}\nclean ${clean ? 'yes' : 'no'}\n`
+function formatReservation({ next, last, clean, lost = 0 }: SequenceReservation): string {
+  const losses = lost > 0 ? `lost ${lost}\n` : ''
+  const text = `${TITLE}\nnext ${next}\nlast ${last}\nclean ${clean ? 'yes' : 'no'}\n${losses}`
   return `${text}crc ${checksum(text)}\n`
 }
 
-const PATTERN = new RegExp(`^(${TITLE}\\nnext (\\d+)\\nlast (\\d+)\\nclean (yes|no)\\n)crc ([0-9a-f]{8})\\n$`)
+const PATTERN = new RegExp(
+  `^(${TITLE}\\nnext (\\d+)\\nlast (\\d+)\\nclean (yes|no)\\n(?:lost (\\d+)\\n)?)crc ([0-9a-f]{8})\\n$`,
+)
 
 function parseReservation(content: string): ReservationReading {
   const match = PATTERN.exec(content)
   if (match === null) return { kind: 'damaged' }
-  const [, text = '', next, last, clean, crc] = match
+  const [, text = '', next, last, clean, lost = '0', crc] = match
   if (crc !== checksum(text)) return { kind: 'damaged' }
-  return { kind: 'good', reservation: { next: Number(next), last: Number(last), clean: clean === 'yes' } }
+  const reservation = { next: Number(next), last: Number(last), clean: clean === 'yes', lost: Number(lost) }
+  return { kind: 'good', reservation }
 }
 
 function checksum(text: string): string {

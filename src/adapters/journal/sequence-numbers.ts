@@ -1,6 +1,7 @@
 /** Gives sequence numbers out of a block that is reserved on disk, and reserves the next block while half of the last is left. */
 import type { FileOperations } from './file-operations.ts'
-import { writeReservation } from './sequence-file.ts'
+import { isDiskFull } from './journal-trouble.ts'
+import { overwriteReservation, writeReservation } from './sequence-file.ts'
 
 export interface SequenceNumbersOptions {
   directory: string
@@ -57,13 +58,16 @@ export class SequenceNumbers {
   }
 
   /** Stores the exact next number. @throws Node's error; the next start then goes on after the reserved block. */
-  async close(lastWritten: number): Promise<void> {
+  async close(lastWritten: number, lost: number): Promise<void> {
     await this.#reserving
     this.#end = 0
-    await writeReservation(this.#options.files, this.#options.directory, {
-      next: this.#next,
-      last: lastWritten,
-      clean: true,
-    })
+    const { files, directory } = this.#options
+    const reservation = { next: this.#next, last: lastWritten, clean: true, lost }
+    try {
+      await writeReservation(files, directory, reservation)
+    } catch (error) {
+      if (!isDiskFull(error)) throw error
+      await overwriteReservation(files, directory, reservation)
+    }
   }
 }

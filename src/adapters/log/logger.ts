@@ -1,12 +1,14 @@
 /**
- * The log of a command or the daemon: JSON lines to stderr and to <state-dir>/logs/, redacted on the way. Times carry the market's
- * offset like every other output. stderr that is a plain file (a daemon's console) is bounded too, since nobody rotates it.
+ * The log of a command or the daemon: JSON lines to stderr and to <state-dir>/logs/, redacted on the way; for a person where stderr is a
+ * terminal. Times carry the market's offset like every other output. stderr that is a plain file (a daemon's console) is bounded too, since nobody rotates it.
  */
 import { fstatSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import { isatty } from 'node:tty'
 import pino, { type Logger as PinoLogger } from 'pino'
 import { type Clock, systemClock } from '#clock.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
+import { readableLine } from './readable-line.ts'
 import { redactLine } from './redaction.ts'
 import { openRotatingFile } from './rotating-file.ts'
 
@@ -75,11 +77,12 @@ function quieter(a: LogLevel, b: LogLevel): LogLevel {
 
 function boundedStderr(): (line: string) => void {
   let left = isPlainFile(STDERR) ? CONSOLE_BYTES_MAX : Number.POSITIVE_INFINITY
+  const shown = isatty(STDERR) ? readableLine : (line: string) => line
   return (line) => {
     if (left <= 0) return
     left -= line.length
     try {
-      writeSync(STDERR, line)
+      writeSync(STDERR, shown(line))
     } catch {
       // A closed or full stderr: the file has the line, and there is no third place to complain.
     }

@@ -4,11 +4,12 @@
  * safe mistake is to stay out of the market.
  */
 import { createHash } from 'node:crypto'
-import { link, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { link, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { unreachable } from '#domain/assert.ts'
 import { Failure } from '#domain/failure.ts'
 import type { Line } from '#domain/line.ts'
+import { createPath } from './create-path.ts'
 import { syncDirectory, writeDurably } from './durable-file.ts'
 
 export interface KillLatch {
@@ -79,6 +80,9 @@ export function latchOf(latches: readonly Latch[], account: string): Latch | nul
   return latches.find(forbids) ?? null
 }
 
+/** `without-reason`: the disk was too full for more than the file's name, which holds all the same. */
+export type LatchKept = 'whole' | 'without-reason'
+
 /**
  * Durable when it resolves. Setting a latch again keeps the first one, whose reason is the true one; only a drill's gives way to one that
  * is meant.
@@ -86,8 +90,8 @@ export function latchOf(latches: readonly Latch[], account: string): Latch | nul
 export async function setKillLatch(
   stateDir: string,
   latch: { since: string; reason: string; drill?: string | null },
-): Promise<void> {
-  await writeLatch(stateDir, KILL_FILE, { kind: 'kill', drill: null, ...latch })
+): Promise<LatchKept> {
+  return writeLatch(stateDir, KILL_FILE, { kind: 'kill', drill: null, ...latch })
 }
 
 /** Clears the kill latch if it is still this drill's; false when it is another one, or gone. */
@@ -196,23 +200,42 @@ function parseLatch(value: unknown): Latch | null {
   return { kind, since, reason, account, masked, line, errorId: typeof errorId === 'number' ? errorId : null }
 }
 
-async function writeLatch(stateDir: string, file: string, latch: Latch): Promise<void> {
+async function writeLatch(stateDir: string, file: string, latch: Latch): Promise<LatchKept> {
   const directory = latchDirectory(stateDir)
   const path = join(directory, file)
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 })
+    await createPath(directory)
     const before = (await readdir(directory)).includes(file) ? await readLatch(directory, file) : null
     const givesWay = before?.kind === 'kill' && before.drill !== null && latch.kind === 'kill' && latch.drill === null
-    if (before !== null && before.kind !== 'unreadable' && !givesWay) return
+    if (before !== null && before.kind !== 'unreadable' && !givesWay) return 'whole'
     await writeDurably(path, `${JSON.stringify(latch)}\n`)
+    return 'whole'
   } catch (cause) {
+    if (isDiskFull(cause) && (await leaveName(directory, path))) return 'without-reason'
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause)
     throw new Failure(
       'latch-write',
-      `the latch ${path} cannot be written`,
+      `the latch ${path} cannot be written (${code})`,
       'Free disk space or mend the permissions, then repeat the command; until then the latch holds only in the running daemon.',
       cause,
     )
   }
+}
+
+/** An empty file needs no block of a full disk, and a latch that can't be read holds. */
+async function leaveName(directory: string, path: string): Promise<boolean> {
+  try {
+    const file = await open(path, 'a', 0o600)
+    await file.close()
+    await syncDirectory(directory)
+    return true
+  } catch {
+    return false // The first failure is the one to tell.
+  }
+}
+
+function isDiskFull(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')
 }
 
 function unreadable(directory: string, cause: unknown): Failure {

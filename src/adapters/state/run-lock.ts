@@ -4,6 +4,7 @@
  * holds it, so that a refusal can name the other run.
  */
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { readdir, readFile, readlink, realpath } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { Failure } from '#domain/failure.ts'
@@ -60,6 +61,8 @@ export async function lockHolder(stateDir: string, purpose: LockPurpose): Promis
  * holds it or the holder belongs to another user.
  */
 export async function lockOwnerPid(stateDir: string, purpose: LockPurpose): Promise<number | null> {
+  // Nobody holds the lock of a directory that is not there.
+  if (!existsSync(stateDir)) return null
   const name = (await lockName(stateDir, purpose)).replace('\0', '@')
   const sockets = await readFile('/proc/net/unix', 'utf8').catch(() => '')
   const inodes = sockets.split('\n').flatMap((line) => {

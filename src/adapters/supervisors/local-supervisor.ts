@@ -4,11 +4,11 @@
  */
 import { spawn } from 'node:child_process'
 import { closeSync, fstatSync, openSync, readFileSync, readSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { type Clock, sleep } from '#clock.ts'
 import { Failure } from '#domain/failure.ts'
 import type { ControlClient } from '../control/control-client.ts'
+import { createPath } from '../state/create-path.ts'
 import { lockOwnerPid } from '../state/run-lock.ts'
 import { commandLine, familyOf, identify, isAlive, type ProcessIdentity, signalProcess } from './process-identity.ts'
 import type { DaemonEnd, DaemonLaunch, StartedDaemon, StopOutcome, StopPlan, Supervisor } from './supervisor.ts'
@@ -66,7 +66,7 @@ async function startDaemon(options: LocalSupervisorOptions, launch: DaemonLaunch
 async function openConsole(stateDir: string): Promise<{ fd: number; path: string }> {
   const path = join(stateDir, 'logs', 'daemon-console.log')
   try {
-    await mkdir(join(stateDir, 'logs'), { recursive: true, mode: 0o700 })
+    await createPath(join(stateDir, 'logs'))
     rmSync(`${path}.1`, { force: true })
     try {
       renameSync(path, `${path}.1`)
@@ -237,13 +237,22 @@ function notePath(stateDir: string): string {
   return join(stateDir, 'daemon.json')
 }
 
+/** The note is the last of three witnesses: a disk that does not take it, or does not let it go, is no reason to fail. */
 function rememberDaemon(stateDir: string, pid: number): void {
   const identity = identify(pid)
-  if (identity !== null) writeFileSync(notePath(stateDir), `${JSON.stringify(identity)}\n`, { mode: 0o600 })
+  try {
+    if (identity !== null) writeFileSync(notePath(stateDir), `${JSON.stringify(identity)}\n`, { mode: 0o600 })
+  } catch {
+    // See above.
+  }
 }
 
 function forgetDaemon(stateDir: string): void {
-  rmSync(notePath(stateDir), { force: true })
+  try {
+    rmSync(notePath(stateDir), { force: true })
+  } catch {
+    // See above: what it names is gone, and a pid that is used again has another start time.
+  }
 }
 
 function rememberedDaemon(stateDir: string): ProcessIdentity | null {

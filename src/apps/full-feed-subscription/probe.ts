@@ -1,6 +1,6 @@
 /** `full-feed-subscription probe`: one question to the daemon, one exit code; for container health checks, so it loads next to nothing. */
 import { controlClient } from '#adapters/control/control-client.ts'
-import { Failure } from '#domain/failure.ts'
+import { Failure, inSentences } from '#domain/failure.ts'
 import { EXIT } from '../exit-codes.ts'
 import { quickSettings } from '../quick-settings.ts'
 import type { SharedOptions } from '../shared-options.ts'
@@ -18,7 +18,7 @@ export async function probe(shared: SharedOptions, env: NodeJS.ProcessEnv, wants
     return ok ? EXIT.done : EXIT.notReady
   } catch (error) {
     if (!(error instanceof Failure)) throw error
-    tell(shared, { outcome: error.kind, exit_code: EXIT.notReady, detail: `${error.message} ${error.remedy}` })
+    tell(shared, { outcome: error.kind, exit_code: EXIT.notReady, detail: inSentences(error) })
     return EXIT.notReady
   }
 }

@@ -6,30 +6,36 @@ import { prepareStateDir } from '#adapters/state/state-dir.ts'
 import { createNotifier } from '#adapters/systemd/notifier.ts'
 import { systemClock } from '#clock.ts'
 import { type Config, linesOf } from '#config/config.ts'
-import { type CatalogueContract, readCatalogue } from '#config/contract-files.ts'
-import type { DaemonEnd, Log } from '#daemon/daemon-options.ts'
+import type { Log } from '#daemon/daemon-options.ts'
 import { runDaemon } from '#daemon/run-daemon.ts'
 import { Failure, type Problem, problemOf } from '#domain/failure.ts'
+import { readContractList } from '../contract-list.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { RunOptions } from '../full-feed-subscription.ts'
 import { loadAppConfig, packageDir } from '../load-app-config.ts'
-import type { SharedOptions } from '../shared-options.ts'
+import { outputFormOf, type SharedOptions } from '../shared-options.ts'
+import { openTerminal, type Terminal, wantsColor } from '../terminal.ts'
 import { VERSION } from '../version.ts'
+import { runReport, sayRun } from './run-report.ts'
 
 export async function runCommand(shared: SharedOptions, env: NodeJS.ProcessEnv, options: RunOptions): Promise<number> {
+  const terminal = terminalOf(shared, env)
   const parsed = await loadAppConfig(shared, env, { flags: flagsOf(options) })
   if (!parsed.ok) return refuse(shared, parsed.problems, EXIT.configuration)
   const { config } = parsed
   const warnings = parsed.warnings.map(({ name, message }) => `${name}: ${message}`)
   if (options.dryRun) {
     const { adapter, primary, backup } = config.feed
-    print(shared, {
+    const lines = backup === null ? [primary.line] : [primary.line, backup.line]
+    terminal.say(`would run profile ${config.profile} (${adapter}) with ${lines.join(' and ')} in ${config.stateDir}`)
+    for (const warning of warnings) terminal.say(`${terminal.paint('caution', '!')} ${warning}`)
+    print(terminal, {
       command: 'run',
       outcome: 'dry-run',
       exit_code: 0,
       profile: config.profile,
       adapter,
-      lines: backup === null ? [primary.line] : [primary.line, backup.line],
+      lines,
       state_dir: config.stateDir,
       warnings,
     })
@@ -39,7 +45,7 @@ export async function runCommand(shared: SharedOptions, env: NodeJS.ProcessEnv, 
     await prepareStateDir(config.stateDir)
     const listFile = options.contracts ?? config.catalogue.file
     // Read once before anything starts, so that a damaged file is told here; and again by the daemon, now and at every reload.
-    if (listFile !== null) await contractsOf(listFile)
+    if (listFile !== null) await readContractList(listFile, config)
     const latches = await readLatches(config.stateDir)
     if (isKilled(latches)) throw killed()
     const mayLogIn = linesOf(config).some(
@@ -47,6 +53,7 @@ export async function runCommand(shared: SharedOptions, env: NodeJS.ProcessEnv, 
     )
     if (!mayLogIn) throw noLineMayLogIn()
     if (config.feed.adapter === 'ctp') await checkLibraries(config, env)
+    if (config.feed.adapter === 'replay') await checkRecordings(config)
     const { logger, close } = openLog({
       name: 'full-feed-subscription',
       stateDir: config.stateDir,
@@ -67,7 +74,7 @@ export async function runCommand(shared: SharedOptions, env: NodeJS.ProcessEnv, 
         clock: systemClock,
         notifier: createNotifier(env, (message) => log('warn', message)),
         log,
-        readContracts: listFile === null ? null : () => contractsOf(listFile),
+        readContracts: listFile === null ? null : async () => (await readContractList(listFile, config)).contracts,
         onReload: signals.onReload,
         cold: options.cold,
         untilEnd: options.untilEnd,
@@ -80,7 +87,11 @@ export async function runCommand(shared: SharedOptions, env: NodeJS.ProcessEnv, 
             `version ${VERSION}, profile ${config.profile}, adapter ${config.feed.adapter}, metrics on port ${metricsPort}`,
           ),
       })
-      return reportEnd(shared, end)
+      const report = runReport(end)
+      for (const problem of terminal.form === 'table' ? [] : report.problems) tellProblem(problem)
+      sayRun(terminal, end)
+      print(terminal, report)
+      return report.exit_code
     } finally {
       signals.forget()
       close()
@@ -106,9 +117,10 @@ function flagsOf(options: RunOptions) {
   }
 }
 
-async function contractsOf(file: string): Promise<readonly CatalogueContract[]> {
-  const { contracts } = await readCatalogue(file)
-  return contracts
+/** Read to the end, because that is where a copy that was cut short shows. @throws Failure as surveyRecording does */
+async function checkRecordings({ replay }: Config): Promise<void> {
+  const { RecordedInstruments, surveyRecording } = await import('#adapters/feeds/replay/recording.ts')
+  for (const file of replay.files) await surveyRecording(file, new RecordedInstruments())
 }
 
 /** Without them no line will ever come up, so that is told here and not by a line that has given up. @throws Failure<'bridge-unavailable'> */
@@ -172,29 +184,28 @@ function listenForSignals(log: Log) {
   }
 }
 
-function reportEnd(shared: SharedOptions, end: DaemonEnd): number {
-  const isWhole = end.kind === 'stopped' || (end.isOnDisk && end.lost === 0)
-  const exitCode = isWhole ? EXIT.done : EXIT.fault
-  print(shared, {
-    command: 'run',
-    outcome: end.kind,
-    exit_code: exitCode,
-    ...(end.kind === 'stopped' ? { reason: end.reason } : { ticks: end.ticks, lost: end.lost, on_disk: end.isOnDisk }),
-  })
-  if (!isWhole) {
-    process.stderr.write('journal: not every tick of the replay is on disk\n  -> Free disk space and replay again.\n')
-  }
-  return exitCode
-}
-
 function refuse(shared: SharedOptions, problems: readonly Problem[], exitCode: number): number {
-  for (const { name, message, remedy } of problems) process.stderr.write(`${name}: ${message}\n  -> ${remedy}\n`)
-  if (shared.json) print(shared, { command: 'run', outcome: 'refused', exit_code: exitCode, problems })
+  for (const problem of problems) tellProblem(problem)
+  if (shared.json)
+    process.stdout.write(documentOf({ command: 'run', outcome: 'refused', exit_code: exitCode, problems }))
   return exitCode
 }
 
-function print(shared: SharedOptions, report: object): void {
-  if (shared.json || !process.stdout.isTTY) {
-    process.stdout.write(`${JSON.stringify({ schema: 'feed-supervisor/run/1', ...report })}\n`)
-  }
+function tellProblem({ name, message, remedy }: Problem): void {
+  process.stderr.write(`${name}: ${message}\n  -> ${remedy}\n`)
+}
+
+function terminalOf({ json, quiet }: SharedOptions, env: NodeJS.ProcessEnv): Terminal {
+  const output = process.stdout
+  const form = outputFormOf({ json }, output.isTTY === true)
+  return openTerminal({ form, output, quiet, color: wantsColor(env, output) })
+}
+
+/** One line, whether it was asked for or only goes into a pipe: what reads it is a program either way. */
+function print(terminal: Terminal, report: object): void {
+  if (terminal.form !== 'table') process.stdout.write(documentOf(report))
+}
+
+function documentOf(report: object): string {
+  return `${JSON.stringify({ schema: 'feed-supervisor/run/1', ...report })}\n`
 }

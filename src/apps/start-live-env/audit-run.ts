@@ -26,7 +26,7 @@ const DEFAULT_STATE_DIR = './var'
 /** Warnings: a log that can't be written stops nothing. */
 export async function auditRun(run: AuditedRun): Promise<string[]> {
   const { options, config, env, clock, end } = run
-  if (!MODES[options.mode].changes && options.clearLatch === null) return []
+  if (options.dryRun || (!MODES[options.mode].changes && options.clearLatch === null)) return []
   const stateDir = config?.stateDir ?? stateDirOf(run)
   // Where nothing could be read, nothing is made either.
   if (!existsSync(stateDir)) return []
@@ -45,7 +45,6 @@ export async function auditRun(run: AuditedRun): Promise<string[]> {
       duration_ms: Math.round(clock.monotonicMs() - run.startedMs),
       details: {
         profile: run.profile,
-        ...(options.dryRun && { dry_run: true }),
         ...(options.config !== null && { config: options.config }),
         ...(options.window !== null && { window: options.window }),
         ...(end.failover && { from: end.failover.from, to: end.failover.to }),

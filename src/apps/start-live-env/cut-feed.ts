@@ -24,12 +24,16 @@ const GONE_MS = 1_000
 const LOOK_EVERY_MS = 20
 
 export async function cutFeed(run: Run, { reason, drill }: { reason: string; drill: string | null }): Promise<FeedCut> {
-  const { config, clock, steps } = run
+  const { config, clock, steps, warnings } = run
   const startedMs = clock.monotonicMs()
   const problems: Problem[] = []
   try {
-    await setKillLatch(config.stateDir, { since: isoShanghai(clock.wallMs()), reason, drill })
-    steps.record('latch', 'ok', 'set: every start refuses with 77 until status --clear-latch kill', startedMs)
+    const kept = await setKillLatch(config.stateDir, { since: isoShanghai(clock.wallMs()), reason, drill })
+    const how = kept === 'whole' ? 'set' : 'set, without its reason'
+    if (kept === 'without-reason')
+      warnings.push(`The disk of ${config.stateDir} is full: the latch holds, but its reason was not kept.`)
+    const outcome = kept === 'whole' ? 'ok' : 'warning'
+    steps.record('latch', outcome, `${how}: every start refuses with 77 until status --clear-latch kill`, startedMs)
   } catch (error) {
     const problem = problemOf(error)
     problems.push(problem)

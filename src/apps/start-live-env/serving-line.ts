@@ -54,12 +54,14 @@ async function duplicatesSince(run: Run, from: number, { journal }: FeedStatus):
 }
 
 export function setAutomation(command: 'pause' | 'resume'): (run: Run) => Promise<ModeEnd> {
-  const sentence =
-    command === 'pause' ? 'automatic failover is off until resume, also after a restart' : 'automatic failover is on'
+  const sentence = command === 'pause' ? 'automatic failover is off until resume' : 'automatic failover is on'
   return async (run) => {
     const startedMs = run.clock.monotonicMs()
+    const before = run.warnings.length
     await order(run, { command })
-    run.steps.record(command, 'ok', sentence, startedMs)
+    const isKept = run.warnings.length === before
+    const lasting = command === 'pause' && isKept ? ', also after a restart' : ''
+    run.steps.record(command, isKept ? 'ok' : 'warning', `${sentence}${lasting}`, startedMs)
     return { outcome: 'done', exitCode: EXIT.done, status: await run.control.status().catch(() => null) }
   }
 }

@@ -81,6 +81,10 @@ async function adopt(run: Run, status: FeedStatus): Promise<ModeEnd> {
   }
   run.steps.record('daemon', 'ok', `runs already as process ${status.pid}, nothing restarted`, run.clock.monotonicMs())
   if (run.options.dryRun) return { outcome: 'already-running', exitCode: EXIT.done, status }
+  // Waiting mends no disk.
+  if (status.journal.state === 'failing') {
+    return { outcome: 'degraded', exitCode: EXIT.notReady, status, problems: [journalFailing(status)] }
+  }
   const startedMs = run.clock.monotonicMs()
   const outcome: ReadyOutcome = status.ready
     ? { kind: 'ready', status }
@@ -97,25 +101,24 @@ async function adopt(run: Run, status: FeedStatus): Promise<ModeEnd> {
   return { outcome: 'degraded', exitCode: EXIT.notReady, status: latest, problems: [notReady(latest)] }
 }
 
-export async function preflight({ config, env, clock, steps, warnings }: Run): Promise<void> {
-  await steps.take('preflight', async () => {
-    const results = await runPreflight(
-      preflightChecks(config, { offline: false, stateDir: 'prepare', env, clock }),
-      clock,
-    )
+export async function preflight({ options, config, env, clock, steps, warnings }: Run): Promise<void> {
+  const problems = await steps.take('preflight', async () => {
+    const stateDir = options.dryRun ? 'inspect' : 'prepare'
+    const results = await runPreflight(preflightChecks(config, { offline: false, stateDir, env, clock }), clock)
     const failed = results.filter(({ result }) => result === 'failed')
     const doubtful = results.filter(({ result }) => result === 'warning')
     if (failed.length > 0) {
-      const problems = failed.map(({ name, detail, remedy }) => ({ name, message: detail, remedy: remedy ?? '' }))
-      throw new EndRun({ outcome: 'preflight-failed', exitCode: EXIT.configuration, problems })
+      const value = failed.map(({ name, detail, remedy }) => ({ name, message: detail, remedy: remedy ?? '' }))
+      return { outcome: 'failed', detail: `failed: ${failed.map(({ name }) => name).join(', ')}`, value }
     }
     warnings.push(
       ...doubtful.map(({ name, detail, remedy }) => `${name}: ${detail}.${remedy === null ? '' : ` ${remedy}`}`),
     )
     const passed = results.filter(({ result }) => result === 'ok').length
     const detail = `${passed} checks passed${doubtful.length > 0 ? `, ${doubtful.length} with a warning` : ''}`
-    return { outcome: doubtful.length > 0 ? 'warning' : 'ok', detail, value: undefined }
+    return { outcome: doubtful.length > 0 ? 'warning' : 'ok', detail, value: [] }
   })
+  if (problems.length > 0) throw new EndRun({ outcome: 'preflight-failed', exitCode: EXIT.configuration, problems })
 }
 
 async function bringUp(run: Run, previous: DaemonLaunch | null): Promise<ModeEnd> {
@@ -200,6 +203,14 @@ function died(daemon: StartedDaemon, end: DaemonEnd): ModeEnd {
   const remedy =
     exitCode === EXIT.fault ? 'Look at the daemon log under the state directory.' : 'Mend what its last words name.'
   return { outcome: 'daemon-died', exitCode, problems: [{ name: 'daemon-died', message, remedy }] }
+}
+
+function journalFailing({ journal }: FeedStatus): Problem {
+  return {
+    name: 'journal-failing',
+    message: journal.trouble?.message ?? 'The journal cannot be written.',
+    remedy: journal.trouble?.remedy ?? 'Look at the daemon log for the reason.',
+  }
 }
 
 function notReady(status: FeedStatus): Problem {

@@ -4,6 +4,7 @@ import { readDrills } from '#adapters/state/drill-reports.ts'
 import { clearLatches, describeLatch, type Latch, readLatches } from '#adapters/state/latches.ts'
 import { unreachable } from '#domain/assert.ts'
 import { type DrillKind, type DrillTrend, trendOf } from '#domain/drill.ts'
+import { inSentences, problemOf } from '#domain/failure.ts'
 import { LINES, type Line } from '#domain/line.ts'
 import type { FeedStatus, LineStatus } from '#domain/status.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -14,7 +15,11 @@ import { latchKeyOf } from './safety.ts'
 export async function status(run: Run): Promise<ModeEnd> {
   const { config, options, control, terminal } = run
   if (options.clearLatch !== null) return clearLatch(run, options.clearLatch)
-  const set = await readLatches(config.stateDir)
+  const set = await readLatches(config.stateDir).catch((error: unknown) => {
+    // What can't be read is told, and keeps nobody from seeing the rest.
+    run.warnings.push(inSentences(problemOf(error)))
+    return []
+  })
   const latches = set.map(describeLatch)
   run.warnings.push(...set.map(adviceOnLatch))
   const drills = await drillTrends(config.stateDir)
@@ -39,10 +44,16 @@ export async function status(run: Run): Promise<ModeEnd> {
   if (found.ready) return { outcome: 'ready', exitCode: EXIT.done, ...end }
   const problem = {
     name: 'not-ready',
-    message: found.ready_detail,
-    remedy: found.ready_remedy ?? 'The daemon keeps trying; see its log for the reason.',
+    message:
+      found.feed_state === 'KILLED' ? found.ready_detail : (found.journal.trouble?.message ?? found.ready_detail),
+    remedy: remedyOf(found),
   }
   return { outcome: 'not-ready', exitCode: EXIT.notReady, problems: [problem], ...end }
+}
+
+function remedyOf({ feed_state: state, journal, ready_remedy: remedy }: FeedStatus): string {
+  if (state === 'KILLED') return 'When the feed may run again, clear the latch and start: see the warnings.'
+  return journal.trouble?.remedy ?? remedy ?? 'The daemon keeps trying; see its log for the reason.'
 }
 
 function adviceOnLatch(latch: Latch): string {
@@ -174,7 +185,7 @@ const LINE_COLUMNS: readonly Column[] = [
   { title: 'last tick', align: 'right' },
   { title: 'account' },
   { title: 'first', align: 'right' },
-  { title: '' },
+  { title: 'detail' },
 ]
 
 function lineRows({ paint }: Terminal, status: FeedStatus): string[][] {
@@ -240,6 +251,7 @@ function sayFigures(terminal: Terminal, status: FeedStatus): void {
     `journal   ${journal.state}, ${journal.records} records, last sequence ${journal.last_sequence}, ${unsynced} not yet synced, ${journal.lost} lost` +
       (journal.recovery === null ? '' : `; recovered: ${journal.recovery}`),
   )
+  if (journal.trouble) terminal.say(`          ${terminal.paint('bad', inSentences(journal.trouble))}`)
   if (bus.kind !== 'none')
     terminal.say(`bus       ${bus.connected ? 'connected' : 'not connected'}, backlog ${bus.backlog}`)
   const last =

@@ -3,7 +3,12 @@ import type { FeedErrorKind } from '#domain/feed-error.ts'
 
 export type BridgeExitKind = Extract<
   FeedErrorKind,
-  'bridge-crashed' | 'bridge-unavailable' | 'flow-directory-busy' | 'host-exhausted' | 'protocol-fault'
+  | 'bridge-crashed'
+  | 'bridge-unavailable'
+  | 'flow-directory-busy'
+  | 'host-exhausted'
+  | 'input-unusable'
+  | 'protocol-fault'
 >
 
 /** `code` is null after a signal. The bridge has told the story in a `frontError` frame before: its text and remedy are for people. */
@@ -17,6 +22,10 @@ export function kindOfBridgeExit(code: number | null): BridgeExitKind {
     case 69:
     case 78:
       return 'bridge-unavailable'
+    // Of the embedded bridges alone: a recording that is damaged or can't be read.
+    case 65:
+    case 66:
+      return 'input-unusable'
     case 71:
       return 'host-exhausted'
     case 75:

@@ -121,7 +121,7 @@ export async function* readRecording(
 
 /**
  * Adds the instruments of a recording in order of first appearance and returns the recording time of its first row, without parsing
- * anything else: a bridge must list its contracts before the first row is due.
+ * anything else but the last row, where a file that was cut short shows: a bridge must list its contracts before the first row is due.
  * @returns Infinity for a file without rows
  * @throws Failure as readRecording does, but for malformed rows
  */
@@ -142,7 +142,7 @@ export async function surveyRecording(
     while (from < lines.to) {
       const to = endOfLine(lines, from)
       if (reader.block.count === 0) reader.read(lines, from, to)
-      else reader.lister.read(lines.bytes, from, to)
+      else reader.pass(lines, from, to)
       from = to + 1
     }
   }
@@ -200,6 +200,16 @@ class RowReader {
     block.instruments[block.count] = index
     block.recordingMs[block.count] = this.#receive(block.views, at, this.lister.isCzce(index))
     block.count += 1
+  }
+
+  /** Takes only the instrument; a line without its end is read as a whole. */
+  pass(lines: Lines, from: number, to: number): void {
+    if (lines.isLast) {
+      this.read(lines, from, to)
+      return
+    }
+    this.#row += 1
+    this.lister.read(lines.bytes, from, to)
   }
 
   #rejectRow(fields: number, isLast: boolean): never {
