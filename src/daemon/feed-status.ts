@@ -70,6 +70,8 @@ export interface JournalFacts {
   /** Bytes on disk. */
   readonly bytes: number
   readonly lastSyncMs: number
+  /** At its limits with segments that the bus has not got. */
+  readonly isUnpublishedAtRisk: boolean
 }
 
 /** Accepted ticks per second over the last whole seconds. */

@@ -133,6 +133,7 @@ function metricSamples(
       }),
     ],
     ['md_journal_failing', [plain(journal.state === 'failing' ? 1 : 0)]],
+    ['md_journal_unpublished_at_risk', [plain(journal.isUnpublishedAtRisk ? 1 : 0)]],
     ['md_journal_bytes_max', [plain(limits.journalBytesMax)]],
     ['md_journal_free_bytes', hostFacts.journalFreeBytes === null ? [] : [plain(hostFacts.journalFreeBytes)]],
     ['md_journal_free_bytes_min', [plain(limits.journalFreeBytesMin)]],

@@ -331,8 +331,17 @@ describe('retention', () => {
 
   test('leaves what is not published, and tells once that it is at risk', async () => {
     await sevenSegments()
-    await sweep({ keepBytes: 1 }, removals(2), 25)
+    const { writer } = await rig.open({
+      policy: { sweepIntervalMs: 1, keepBytes: 1 },
+      publishedSequence: 25,
+      files: disk.files,
+    })
+    await until(() => writer.isUnpublishedAtRisk)
     expect(removed().map((event) => event.firstSequence)).toEqual([1, 11])
+    await sleep(20)
+    writer.publishedSequence = Number.POSITIVE_INFINITY
+    await until(() => !writer.isUnpublishedAtRisk)
+    await writer.close()
     expect(rig.events.filter((event) => event.kind === 'unpublished-at-risk')).toEqual([
       { kind: 'unpublished-at-risk', reason: 'bytes', publishedSequence: 25 },
     ])

@@ -151,6 +151,7 @@ function reporter(simulation: Simulation, end: CalendarRunEnd): () => void {
       state: 'writing' as const,
       bytes: 0,
       lastSyncMs: 0,
+      isUnpublishedAtRisk: false,
     },
     bus: null,
     recovery: null,

@@ -141,6 +141,11 @@ export class JournalWriter implements WriteNotifier {
     return this.#held.ticks
   }
 
+  /** The journal is at its limits with segments that the bus has not got: a full disk would take them. */
+  get isUnpublishedAtRisk(): boolean {
+    return this.#store.isUnpublishedAtRisk
+  }
+
   get publishedSequence(): number {
     return this.#store.publishedSequence
   }

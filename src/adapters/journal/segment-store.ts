@@ -133,6 +133,11 @@ export class SegmentStore {
     this.#current = null
   }
 
+  /** Whether retention, were it not for what is unpublished, would remove the oldest segment. */
+  get isUnpublishedAtRisk(): boolean {
+    return this.#atRisk !== null
+  }
+
   /** Makes everything written before the call survive a power loss. @throws Node's error. */
   async sync(): Promise<void> {
     // A file left by a rotation from here on stays open until the next call: only what is taken here is closed here.

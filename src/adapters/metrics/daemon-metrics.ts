@@ -96,6 +96,12 @@ export const DAEMON_METRICS = [
     [],
   ),
   define('md_journal_failing', 'gauge', '1 while the journal cannot be written.', []),
+  define(
+    'md_journal_unpublished_at_risk',
+    'gauge',
+    '1 while the journal is at its limits and its oldest segments are not published yet.',
+    [],
+  ),
   define('md_journal_lost_total', 'counter', 'Ticks that the journal could not take.', []),
   define('md_journal_sync_seconds', 'gauge', 'Duration of the last sync of the journal.', []),
   define('md_bus_connected', 'gauge', '1 while the bus is connected.', []),
