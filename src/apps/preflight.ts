@@ -139,7 +139,9 @@ function secretsOf(config: Config, { doubtful }: PreflightOptions): NamedSecret[
   })
   const { pushgateway } = config.monitoring
   const ofGateway = pushgateway?.password ? [{ name: 'PUSHGATEWAY_PASSWORD', ref: pushgateway.password }] : []
-  const ofBus = config.bus?.password ? [{ name: 'NATS_PASSWORD', ref: config.bus.password }] : []
+  const { bus } = config
+  const busSecret = bus?.user === null ? 'NATS_TOKEN' : 'NATS_PASSWORD'
+  const ofBus = bus?.password ? [{ name: busSecret, ref: bus.password }] : []
   return [...ofLines, ...ofBus, ...ofGateway].filter(({ name }) => !doubtful?.has(name))
 }
 

@@ -326,6 +326,23 @@ describe('secrets', () => {
     })
   })
 
+  test.each([
+    ['NATS_TOKEN', { NATS_TOKEN: 'env:NOT_THERE' }],
+    ['NATS_PASSWORD', { NATS_USER: 'feed', NATS_PASSWORD: 'env:NOT_THERE' }],
+  ])('of the bus go by the name under which they are set: %s', async (name, secret) => {
+    const parsed = parseConfig({
+      env: { FEED_PROFILE: 'sim', NATS_URL: 'nats://127.0.0.1', ...secret },
+      packageDir: fileURLToPath(new URL('../..', import.meta.url)),
+      cwd: directory,
+      envFile: { path: join(directory, '.env.sim'), mode: 0o600, values: new Map(), problems: [] },
+    })
+    if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems))
+    const checks = preflightChecks(parsed.config, { offline: false, stateDir: 'inspect', env: {}, clock: systemClock })
+    const [secrets] = checks.filter((check) => check.name === 'secrets')
+    if (secrets === undefined) throw new Error('no check of secrets')
+    expect(await run(secrets)).toMatchObject({ result: 'failed', detail: `${name}: env:NOT_THERE is not set` })
+  })
+
   test('in a store are left alone with --offline', async () => {
     const vault: NamedSecret = { name: 'C', ref: { source: 'vault', path: 'a', field: 'b' } }
     expect(await run(checkOf([vault], true))).toMatchObject({ result: 'skipped' })
