@@ -40,6 +40,8 @@ export interface SupervisorParts {
   failover: FailoverPolicy
   standbyMode: StandbyMode
   firstTickMs: number
+  /** CLOCK_MONOTONIC since which both pipes are read without a break. */
+  readingSinceMs(): number
   home: Line
   automatic: boolean
   linesShareFront: boolean
@@ -348,7 +350,7 @@ export class FeedSupervisor {
     } else {
       this.#redSinceMs[line] ??= nowMs
     }
-    const redForMs = nowMs - (this.#redSinceMs[line] ?? nowMs)
+    const redForMs = nowMs - this.#judgedSince(this.#redSinceMs[line] ?? nowMs)
     const isUp = session.state === 'streaming' || session.state === 'subscribing'
     if (!isUp || redForMs < MUTE_PATIENCE_MS || nowMs - this.#secondChanceMs[line] < SECOND_CHANCE_EVERY_MS) return
     this.#secondChanceMs[line] = nowMs
@@ -389,7 +391,7 @@ export class FeedSupervisor {
     const session = this.#parts.sessions[line]
     if (session === null || this.pulses[line]?.reason !== 'silent-alone') return false
     const lastTicksMs = this.#parts.path.lines.map(({ market }) => market.lastTickMs)
-    return nowMs - Math.max(...lastTicksMs, session.stateSinceMs) > this.#parts.firstTickMs
+    return nowMs - this.#judgedSince(Math.max(...lastTicksMs, session.stateSinceMs)) > this.#parts.firstTickMs
   }
 
   /** Subscribed in an open market, and not one live tick since: worth a new login even without another line to compare with. */
@@ -400,9 +402,14 @@ export class FeedSupervisor {
     const { evidence, firstTickMs } = this.#parts
     return (
       lastTickMs < session.stateSinceMs &&
-      nowMs - session.stateSinceMs > firstTickMs &&
+      nowMs - this.#judgedSince(session.stateSinceMs) > firstTickMs &&
       evidence.openForMs(nowMs) > firstTickMs
     )
+  }
+
+  /** What this process slept through is no patience with a line. */
+  #judgedSince(ms: number): number {
+    return Math.max(ms, this.#parts.readingSinceMs())
   }
 
   #watchTradingDay(marketMs: number): void {

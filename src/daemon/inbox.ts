@@ -1,18 +1,28 @@
 /**
  * A bounded queue between callbacks and one reader. The reader waits for the kinds it can deal with next, under a deadline and a
- * signal; kinds it does not name stay away from it by being dropped, because a line's story is only ever read forwards.
+ * signal; kinds it does not name stay away from it by being dropped, because a line's story is only ever read forwards. A deadline counts
+ * only time in which an answer could have been read.
  */
+import type { Clock } from '#clock.ts'
 import { assert } from '#domain/assert.ts'
 
 export type Taken<T> = { kind: 'taken'; item: T } | { kind: 'timed-out' } | { kind: 'aborted' }
 
+export interface ReadingTime {
+  clock: Clock
+  /** CLOCK_MONOTONIC since which answers are read without a break. */
+  readingSinceMs(): number
+}
+
 export class Inbox<T extends { type: string }> {
   readonly #items: T[] = []
   readonly #capacity: number
+  readonly #time: ReadingTime
   #wake: (() => void) | null = null
 
-  constructor(capacity: number) {
+  constructor(capacity: number, time: ReadingTime) {
     this.#capacity = capacity
+    this.#time = time
   }
 
   put(item: T): void {
@@ -31,12 +41,20 @@ export class Inbox<T extends { type: string }> {
     options: { timeoutMs?: number; signal: AbortSignal },
   ): Promise<Taken<Extract<T, { type: K }>>> {
     const { signal, timeoutMs } = options
+    const { clock, readingSinceMs } = this.#time
     let timedOut = false
-    const timer = timeoutMs === undefined ? undefined : setTimeout(() => expire(), timeoutMs)
+    let fromMs = clock.monotonicMs()
     const expire = () => {
+      const sinceMs = readingSinceMs()
+      if (timeoutMs !== undefined && sinceMs > fromMs) {
+        fromMs = sinceMs
+        timer = setTimeout(expire, Math.max(0, sinceMs + timeoutMs - clock.monotonicMs()))
+        return
+      }
       timedOut = true
       this.#wake?.()
     }
+    let timer = timeoutMs === undefined ? undefined : setTimeout(expire, timeoutMs)
     const onAbort = () => this.#wake?.()
     signal.addEventListener('abort', onAbort)
     try {

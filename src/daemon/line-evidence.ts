@@ -4,7 +4,7 @@
  */
 import { EXCHANGES } from '#domain/instrument.ts'
 import type { Line, LineIndex } from '#domain/line.ts'
-import type { ExchangeEvidence, LineEvidence, SilenceEvidence } from '#domain/liveness.ts'
+import { type ExchangeEvidence, type LineEvidence, type SilenceEvidence, sinceReading } from '#domain/liveness.ts'
 import type { MarketCalendar, SessionState } from '#domain/session-calendar.ts'
 import type { LineSession } from './line-session.ts'
 import type { LineTicks, Silence, TickPath } from './tick-path.ts'
@@ -37,6 +37,7 @@ export class EvidenceKeeper {
   readonly #path: TickPath
   readonly #sessions: Readonly<Record<Line, LineSession | null>>
   readonly #calendar: MarketCalendar
+  readonly #readingSinceMs: () => number
   readonly #exchanges: ExchangeMemory[]
   readonly #received = [new Float64Array(SAMPLES), new Float64Array(SAMPLES)] as const
   readonly #invalid = [new Float64Array(SAMPLES), new Float64Array(SAMPLES)] as const
@@ -48,12 +49,15 @@ export class EvidenceKeeper {
     path: TickPath
     sessions: Readonly<Record<Line, LineSession | null>>
     calendar: MarketCalendar
+    /** CLOCK_MONOTONIC since which both pipes are read without a break. */
+    readingSinceMs(): number
     nowMs: number
     marketMs: number
   }) {
     this.#path = parts.path
     this.#sessions = parts.sessions
     this.#calendar = parts.calendar
+    this.#readingSinceMs = () => parts.readingSinceMs()
     this.#sampledAtMs = parts.nowMs
     this.#exchanges = EXCHANGES.map((exchange) => ({
       state: parts.calendar.exchangeState(exchange, parts.marketMs),
@@ -108,7 +112,7 @@ export class EvidenceKeeper {
     const mine = this.#path.lines[index]
     const other = this.#path.lines[index === 0 ? 1 : 0]
     const otherSession = this.#sessions[session.line === 'primary' ? 'backup' : 'primary']
-    return {
+    return sinceReading(this.#readingSinceMs(), {
       state: session.state,
       stateSinceMs: session.stateSinceMs,
       wantedUp: session.wanted === 'streaming',
@@ -122,7 +126,7 @@ export class EvidenceKeeper {
       delayP95Ms: mine.behind.quantileMs(0.95, nowMs, DELAYS_MIN),
       connectFailures: session.loggedIn ? 0 : session.connectFailures,
       loginFailures: session.loginFailures,
-    }
+    })
   }
 
   #exchangeEvidence(exchange: string, i: number, mine: LineTicks, other: LineTicks, nowMs: number): ExchangeEvidence {

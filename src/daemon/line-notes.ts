@@ -6,7 +6,7 @@ import type { BridgeEnd } from '#adapters/feeds/bridge-process.ts'
 import { kindOfBridgeExit } from '#adapters/feeds/ctp/bridge-exit.ts'
 import type { Message } from '#adapters/feeds/wire.ts'
 import type { FeedErrorKind } from '#domain/feed-error.ts'
-import { Inbox } from './inbox.ts'
+import { Inbox, type ReadingTime } from './inbox.ts'
 
 export type Note =
   | { type: 'hello'; message: Message }
@@ -41,8 +41,8 @@ const NOTES_MAX = 100_000
 
 export type LineInbox = Inbox<Note>
 
-export function newLineInbox(): LineInbox {
-  return new Inbox<Note>(NOTES_MAX)
+export function newLineInbox(time: ReadingTime): LineInbox {
+  return new Inbox<Note>(NOTES_MAX, time)
 }
 
 export function cutShort(note: Extract<Note, { type: 'disconnected' | 'ended' | 'recycle' }>): CutShort {

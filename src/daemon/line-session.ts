@@ -24,7 +24,7 @@ import type { LineState } from '#domain/status.ts'
 import { Subscription, type SubscriptionBook } from '#domain/subscription-book.ts'
 import { BridgeFrames, type FrameEnvironment } from './bridge-frames.ts'
 import { LineLogin, type LoginEnvironment } from './line-login.ts'
-import { type CutShort, cutShort, failureOf, type LineFailure, newLineInbox } from './line-notes.ts'
+import { type CutShort, cutShort, failureOf, type LineFailure, type LineInbox, newLineInbox } from './line-notes.ts'
 import { FOR_EVER_MS, LineProgress, quietSleep } from './line-progress.ts'
 import { LineSubscriber, type SubscriberEnvironment } from './line-subscriber.ts'
 
@@ -69,7 +69,7 @@ export class LineSession {
   readonly disconnects = new Map<string, number>()
 
   readonly #env: LineEnvironment
-  readonly #inbox = newLineInbox()
+  readonly #inbox: LineInbox
   readonly #progress: LineProgress
   readonly #subscriber: LineSubscriber
   readonly #login: LineLogin
@@ -88,7 +88,8 @@ export class LineSession {
     this.adapter = adapter
     this.#wanted = wanted
     this.#env = env
-    const inbox = this.#inbox
+    const inbox = newLineInbox(env)
+    this.#inbox = inbox
     const progress = new LineProgress(env.clock, env.changed)
     const subscriber = new LineSubscriber({ line, env, progress, isWanted: () => this.#wanted !== 'logged-in' })
     this.#progress = progress
@@ -394,7 +395,8 @@ export class LineSession {
   }
 
   #watchSilence(): void {
-    const silentMs = this.#env.clock.monotonicMs() - this.#frames.lastFrameMs
+    const { clock, readingSinceMs } = this.#env
+    const silentMs = clock.monotonicMs() - Math.max(this.#frames.lastFrameMs, readingSinceMs())
     if (silentMs > this.#env.timeouts.silenceMs && this.connected) {
       this.#frames.lastFrameMs = this.#env.clock.monotonicMs()
       this.recycle('bridge-hung', `the bridge process sent nothing for ${Math.round(silentMs)} ms`)

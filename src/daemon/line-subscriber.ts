@@ -9,10 +9,13 @@ import type { Line } from '#domain/line.ts'
 import { nextAttempt, paceAfterDrops } from '#domain/retry.ts'
 import { Subscription, SubscriptionBook } from '#domain/subscription-book.ts'
 import { FOR_EVER_MS, type LineProgress, quietSleep } from './line-progress.ts'
+import { sleepReading } from './own-pauses.ts'
 import type { PacingPolicy, SubscriptionPacer } from './subscription-pacer.ts'
 
 export interface SubscriberEnvironment {
   clock: Clock
+  /** CLOCK_MONOTONIC since which answers are read without a break. */
+  readingSinceMs(): number
   /** `ackMs`: from a subscribe request to each contract's answer. */
   timeouts: { ackMs: number }
   pacing: PacingPolicy
@@ -67,7 +70,7 @@ export class LineSubscriber {
   /** For as long as the login holds: asks for what is wanted, and waits for answers and new wishes. */
   async keepSubscribed(bridge: Bridge, scope: AbortSignal): Promise<void> {
     const { progress, isWanted } = this.#parts
-    const { clock, pacing, timeouts, maxSubscribeAttempts } = this.#parts.env
+    const { clock, pacing, timeouts, maxSubscribeAttempts, readingSinceMs } = this.#parts.env
     let unansweredRounds = 0
     let lastRequestMs = 0
     while (!scope.aborted) {
@@ -85,7 +88,7 @@ export class LineSubscriber {
         lastRequestMs = clock.monotonicMs()
         continue
       }
-      const answerDueMs = lastRequestMs + timeouts.ackMs - clock.monotonicMs()
+      const answerDueMs = Math.max(lastRequestMs, readingSinceMs()) + timeouts.ackMs - clock.monotonicMs()
       if (this.book.requested > 0 && answerDueMs > 0) {
         await this.#untilWoken(scope, answerDueMs)
         continue
@@ -252,10 +255,9 @@ export class LineSubscriber {
   async #answerTo(request: number, scope: AbortSignal): Promise<number> {
     const answered = new Promise<number>((resolve) => this.#answers.set(request, resolve))
     const settled = new AbortController()
-    const overdue = sleep(this.#parts.env.timeouts.ackMs, AbortSignal.any([scope, settled.signal])).then(
-      () => NO_ANSWER,
-      () => NO_ANSWER,
-    )
+    const { timeouts } = this.#parts.env
+    const end = AbortSignal.any([scope, settled.signal])
+    const overdue = sleepReading(timeouts.ackMs, end, this.#parts.env).then(() => NO_ANSWER)
     const code = await Promise.race([answered, overdue])
     settled.abort()
     this.#answers.delete(request)

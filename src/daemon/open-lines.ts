@@ -24,6 +24,8 @@ export interface LineParts {
   slots: InstrumentSlots
   list: ContractList
   permits: LoginPermits
+  /** CLOCK_MONOTONIC since which the bridges' pipes are read without a break. */
+  readingSinceMs(): number
   /** Where ticks go: the tick path, or a replay that puts both lines in order first. */
   tick(line: LineIndex, slot: number, views: TickViews, at: number): void
   reached(line: Line, reachedMs: number, nextMs: number): void
@@ -77,6 +79,7 @@ function openLine(line: Line, parts: LineParts): LineSession | null {
     tick: (slot, views, at) => parts.tick(session.index, slot, views, at),
     reached: (reachedMs, nextMs) => parts.reached(line, reachedMs, nextMs),
     changed: parts.changed,
+    readingSinceMs: parts.readingSinceMs,
     jitter: Math.random,
     log: (level, message, details) => parts.log(level, message, { ...details, component: line }),
   })

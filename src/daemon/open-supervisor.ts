@@ -24,12 +24,13 @@ interface SupervisorSurroundings {
   bus: FeedBus | null
   audit: DecisionAudit
   isPaused: boolean
+  readingSinceMs(): number
 }
 
 /** Its first epoch is durable when this resolves. */
 export async function openSupervisor(
   { config, clock, log }: DaemonOptions,
-  { feed, sessions, list, path, restoredEpoch, writer, bus, audit, isPaused }: SupervisorSurroundings,
+  { feed, sessions, list, path, restoredEpoch, writer, bus, audit, isPaused, readingSinceMs }: SupervisorSurroundings,
 ): Promise<FeedSupervisor> {
   const { calendar, marketClock } = feed
   const epochFile = new EpochFile(config.stateDir)
@@ -40,6 +41,7 @@ export async function openSupervisor(
       path,
       sessions,
       calendar,
+      readingSinceMs,
       nowMs: clock.monotonicMs(),
       marketMs: marketClock.nowMs(),
     }),
@@ -51,6 +53,7 @@ export async function openSupervisor(
     failover: config.failover.policy,
     standbyMode: config.feed.standbyMode,
     firstTickMs: config.timeouts.firstTickMs,
+    readingSinceMs,
     home: homeLine(config),
     automatic: config.failover.automatic && !isPaused,
     linesShareFront: linesShareFront(config),

@@ -32,6 +32,7 @@ import { openReplay } from './open-replay.ts'
 import { openSecretWatch } from './open-secret-watch.ts'
 import { openSupervisor } from './open-supervisor.ts'
 import { openTickJournal } from './open-tick-journal.ts'
+import { OwnPauses } from './own-pauses.ts'
 import { reload } from './reload.ts'
 import { ReturnHold } from './return-hold.ts'
 import { ROUND_MS, Rounds, Timers, writerProgress } from './rounds.ts'
@@ -80,6 +81,13 @@ async function openAndRun(
   const latency = { recent: new RecentHistogram(LATENCY_SPAN_MS), total: new IntervalHistogram() }
   const ending = new Ending(options.stop)
   const rounds = new Rounds(clock, () => ending.signal.aborted)
+  const pauses = new OwnPauses(clock, (ms) => {
+    const seconds = (ms / 1_000).toFixed(1)
+    log('warn', `this process was held up for ${seconds} s; silence of that time counts against no line`, {
+      paused_ms: ms,
+    })
+  })
+  const readingSinceMs = () => pauses.readingSinceMs()
 
   // What is kept on disk, and what was kept before.
   await holdDaemonLock(options, closers)
@@ -115,6 +123,7 @@ async function openAndRun(
     slots,
     list,
     permits,
+    readingSinceMs,
     tick: (line, slot, views, at) => {
       if (replay.driver === null) returning.take(line, slot, views, at)
       else replay.driver.hold(line, slot, views, at)
@@ -132,7 +141,7 @@ async function openAndRun(
   // Who decides, and who may ask and order.
   const isPaused = automation.pause !== null
   const supervisor = await openSupervisor(options, {
-    ...{ feed, sessions, list, path, writer, bus, audit, isPaused },
+    ...{ feed, sessions, list, path, writer, bus, audit, isPaused, readingSinceMs },
     restoredEpoch: restored.epoch,
   })
   const secretWatch = openSecretWatch(options, {
@@ -144,6 +153,7 @@ async function openAndRun(
   const throughput = new Throughput()
   const lineThroughput = [new Throughput(), new Throughput()] as const
   rounds.perform = (nowMs) => {
+    readingSinceMs()
     returning.releaseIfDue(nowMs)
     supervisor.round()
     throughput.sample(path.accepted, nowMs)

@@ -152,6 +152,26 @@ export interface LineEvidence {
   loginFailures: number
 }
 
+/** The same evidence, with every silence counted from `readingSinceMs` at the earliest: before, nobody could have heard anything. */
+export function sinceReading(readingSinceMs: number, evidence: LineEvidence): LineEvidence {
+  const since = <Instant extends number | null>(ms: Instant) => (ms === null ? ms : Math.max(ms, readingSinceMs))
+  const silence = <Silent extends SilenceEvidence>(silent: Silent): Silent => ({
+    ...silent,
+    thisLastTickMs: since(silent.thisLastTickMs),
+    otherLastTickMs: since(silent.otherLastTickMs),
+    unanswered: silent.unanswered && { ...silent.unanswered, sinceMs: since(silent.unanswered.sinceMs) },
+  })
+  return {
+    ...evidence,
+    stateSinceMs: Math.max(evidence.stateSinceMs, readingSinceMs),
+    lastFrameMs: since(evidence.lastFrameMs),
+    streamingSinceMs: since(evidence.streamingSinceMs),
+    otherStreamingSinceMs: since(evidence.otherStreamingSinceMs),
+    market: silence(evidence.market),
+    exchanges: evidence.exchanges.map(silence),
+  }
+}
+
 export interface LivenessPolicy {
   /** The bridge's counters come every second: three missing ones are no coincidence. */
   bridgeSilentMs: number

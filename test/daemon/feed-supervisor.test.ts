@@ -18,6 +18,8 @@ class Market {
   readonly names: string[] = []
   readonly published: FeedChange[] = []
   readonly tradingDays: number[] = []
+  /** CLOCK_MONOTONIC of the daemon's last pause. */
+  readingSinceMs = 0
   readonly epochsOnDisk: number[] = []
   readonly lines: Record<Line, ScriptedLine>
   readonly path: TickPath
@@ -64,6 +66,7 @@ class Market {
         path: this.path,
         sessions: both,
         calendar,
+        readingSinceMs: () => this.readingSinceMs,
         nowMs: clock.monotonicMs(),
         marketMs: clock.wallMs(),
       }),
@@ -84,6 +87,7 @@ class Market {
       failover: DEFAULT_FAILOVER_POLICY,
       standbyMode: 'hot',
       firstTickMs: 30 * SECOND,
+      readingSinceMs: () => this.readingSinceMs,
       home,
       automatic,
       linesShareFront: false,

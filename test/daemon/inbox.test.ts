@@ -13,9 +13,14 @@ afterEach(() => clock.dispose())
 
 const never = new AbortController().signal
 
+/** Read without a break since the moment given. */
+function reading(since = () => 0) {
+  return { clock, readingSinceMs: since }
+}
+
 describe('an inbox', () => {
   test('hands items on in order, those put before and those put later', async () => {
-    const inbox = new Inbox<Note>(10)
+    const inbox = new Inbox<Note>(10, reading())
     inbox.put({ type: 'answer', code: 1 })
     inbox.put({ type: 'answer', code: 2 })
     const codes: number[] = []
@@ -29,7 +34,7 @@ describe('an inbox', () => {
   })
 
   test('drops what the reader does not name, and waits on', async () => {
-    const inbox = new Inbox<Note>(10)
+    const inbox = new Inbox<Note>(10, reading())
     inbox.put({ type: 'noise' })
     const taking = inbox.take(['connected', 'answer'], { signal: never })
     inbox.put({ type: 'noise' })
@@ -44,7 +49,7 @@ describe('an inbox', () => {
   })
 
   test('gives up at the deadline and not before, noise notwithstanding', async () => {
-    const inbox = new Inbox<Note>(10)
+    const inbox = new Inbox<Note>(10, reading())
     let outcome: string | undefined
     const taking = inbox.take(['answer'], { signal: never, timeoutMs: 1_000 }).then(({ kind }) => {
       outcome = kind
@@ -61,7 +66,7 @@ describe('an inbox', () => {
   })
 
   test('gives up at once when it is told to, before and while waiting, even with items there', async () => {
-    const inbox = new Inbox<Note>(10)
+    const inbox = new Inbox<Note>(10, reading())
     const stop = new AbortController()
     const taking = inbox.take(['answer'], { signal: stop.signal })
     await clock.settle()
@@ -73,9 +78,28 @@ describe('an inbox', () => {
   })
 
   test('is bounded: more than it holds is our own mistake', () => {
-    const inbox = new Inbox<Note>(2)
+    const inbox = new Inbox<Note>(2, reading())
     inbox.put({ type: 'noise' })
     inbox.put({ type: 'noise' })
     expect(() => inbox.put({ type: 'noise' })).toThrow('at most 2')
+  })
+
+  test('a deadline that passed while nobody could read begins anew', async () => {
+    let sinceMs = 0
+    const inbox = new Inbox<Note>(
+      10,
+      reading(() => sinceMs),
+    )
+    const taken = inbox.take(['answer'], { timeoutMs: 1_000, signal: never })
+    const pauseEndsMs = clock.monotonicMs() + 900
+    await clock.pass(999)
+    sinceMs = pauseEndsMs
+    await clock.pass(800)
+    inbox.put({ type: 'answer', code: 7 })
+    expect(await taken).toEqual({ kind: 'taken', item: { type: 'answer', code: 7 } })
+
+    const unanswered = inbox.take(['answer'], { timeoutMs: 1_000, signal: never })
+    await clock.pass(1_000)
+    expect(await unanswered).toEqual({ kind: 'timed-out' })
   })
 })

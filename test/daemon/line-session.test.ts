@@ -315,6 +315,19 @@ describe('a session that ends', () => {
   })
 })
 
+describe('a pause of the daemon itself', () => {
+  test('is no silence of the bridge: it is listened to again before it is given up', async () => {
+    await rig.upToStreaming()
+    // As if this process had been stopped: nothing was read, and it has just found out.
+    rig.readingSinceMs = rig.clock.monotonicMs() + 12 * SECOND
+    await rig.pass(12 * SECOND, { alive: false })
+    await rig.pass(5 * SECOND, { alive: false })
+    expect(rig.bridges).toHaveLength(1)
+    await rig.pass(2 * SECOND, { alive: false })
+    expect(rig.bridges[0]?.retired).toBe(true)
+  })
+})
+
 describe('a list that changes while the line streams', () => {
   test('is followed: what is new is asked for, what is gone is not carried any more', async () => {
     await rig.upToStreaming()

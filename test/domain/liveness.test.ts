@@ -9,6 +9,7 @@ import {
   PULSE_SENTENCES,
   type PulseReason,
   pulseOf,
+  sinceReading,
 } from '#domain/liveness.ts'
 import type { SessionState } from '#domain/session-calendar.ts'
 import type { LineState } from '#domain/status.ts'
@@ -420,5 +421,29 @@ describe('the pulse', () => {
 
   it.each(REASONS)('%s has one English sentence', (reason) => {
     expect(PULSE_SENTENCES[reason]).toMatch(/^[A-Z].*\.$/)
+  })
+})
+
+describe('after a pause of the process itself', () => {
+  it.each<[string, LineEvidence, PulseReason]>([
+    ['mute', mute(12_000, 5_000), 'line-mute'],
+    [
+      'silent without a witness',
+      line({ ...silentOnBoth(12_000, ['SHFE', 'DCE']), otherStreamingSinceMs: null }),
+      'silent-alone',
+    ],
+    ['silent with its bridge', line({ lastFrameMs: ago(12_000) }), 'bridge-silent'],
+    [
+      'low on contracts',
+      line({ state: 'subscribing', stateSinceMs: ago(70_000), coverage: { own: 0.5, other: 1 } }),
+      'coverage-low',
+    ],
+  ])('a line is not %s before it was listened to for long enough', (_, evidence, accusation) => {
+    expect(reasonOf(evidence)).toBe(accusation)
+    const justBack = measurePulse(sinceReading(ago(100), evidence), POLICY, NOW)
+    expect(FAULT_OF_REASON[justBack.reason]).not.toBe('dead')
+    expect(justBack.reason).not.toBe(accusation)
+    const muchLater = sinceReading(ago(100_000), evidence)
+    expect(reasonOf(muchLater)).toBe(accusation)
   })
 })

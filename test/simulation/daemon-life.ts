@@ -80,6 +80,7 @@ export interface LifeParts {
 
 const FIRST_TICK_MS = 30_000
 const CHECKPOINT_EVERY_MS = 10_000
+const NEVER_PAUSED = () => Number.NEGATIVE_INFINITY
 const SUBSCRIBE_BATCH = 6
 const CONTRACT_EVERY_MS = 10
 
@@ -136,6 +137,7 @@ export class DaemonLife {
         path: this.path,
         sessions: this.sessions,
         calendar,
+        readingSinceMs: NEVER_PAUSED,
         nowMs: time.monotonicMs(),
         marketMs: marketClock.nowMs(),
       }),
@@ -147,6 +149,7 @@ export class DaemonLife {
       failover: { ...policy, ...parts.broken.failover },
       standbyMode: schedule.standby,
       firstTickMs: FIRST_TICK_MS,
+      readingSinceMs: NEVER_PAUSED,
       home: schedule.home,
       automatic: true,
       linesShareFront: schedule.linesShareFront,
@@ -274,6 +277,7 @@ export class DaemonLife {
       },
       reached: () => undefined,
       changed: () => this.#roundSoon(),
+      readingSinceMs: NEVER_PAUSED,
       jitter: () => lots.next(),
       log: (_level, message) => parts.log(message),
     })

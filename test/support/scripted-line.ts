@@ -25,6 +25,8 @@ interface ScriptedLineOptions {
 
 export class ScriptedLine {
   readonly clock: ManualClock
+  /** CLOCK_MONOTONIC of the daemon's last pause. */
+  readingSinceMs = 0
   readonly bridges: ScriptedBridge[] = []
   readonly names: string[]
   readonly ticks: number[] = []
@@ -96,6 +98,7 @@ export class ScriptedLine {
       },
       reached: (reachedMs, nextMs) => options.reached?.(reachedMs, nextMs),
       changed: () => undefined,
+      readingSinceMs: () => this.readingSinceMs,
       jitter: () => 0,
       log: (_level, message, details) => this.logged.push([message, details?.['kind']].filter(Boolean).join(' ')),
     }
