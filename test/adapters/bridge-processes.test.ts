@@ -300,6 +300,11 @@ describe('the simulated market', () => {
     await client.until(() => (counters()[2] ?? 0) > 0, 'dropped ticks in the counters')
     const [received = 0, written = 0, dropped = 0, highWater = 0] = counters()
     expect(received).toBe(written + dropped)
+    expect(client.missing.beforeCounters).toBe(dropped)
+    const told = client.of('counters').length
+    await client.end()
+    expect(client.of('counters').length).toBeGreaterThan(told)
+    expect(client.messages.at(-1)?.type).toBe('counters')
     expect(highWater).toBeLessThan(30_000)
   }, 30_000)
 })
@@ -376,6 +381,7 @@ describe('a replay', () => {
     client.frames.resume()
     await client.message('reached')
     expect({ expected, isInOrder }).toEqual({ expected: 120_000, isInOrder: true })
+    expect(client.missing.frames).toBe(0)
   })
 })
 

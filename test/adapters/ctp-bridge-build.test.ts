@@ -18,6 +18,8 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { kindOfBridgeExit } from '#adapters/feeds/ctp/bridge-exit.ts'
 import { inspectLibrary, parseBuildRecord, readBuildRecord } from '#adapters/feeds/ctp/build-record.ts'
 import { ctpFeedAdapter } from '#adapters/feeds/ctp/ctp-feed-adapter.ts'
+import { PROTOCOL_VERSION } from '#adapters/feeds/wire.ts'
+import { kindOfSubscribeError } from '#domain/feed-error.ts'
 import { HiddenText } from '#domain/secret-ref.ts'
 import { textOf } from '../support/ctp-bridge-client.ts'
 import { bridgeOf, frontOf } from '../support/ctp-scene.ts'
@@ -106,9 +108,11 @@ describe('the end of a bridge', () => {
     ['pipe', 'bridge-crashed'],
     ['protocol', 'protocol-fault'],
     ['refused', 'bridge-unavailable'],
+    ['system', 'host-exhausted'],
+    ['busy', 'flow-directory-busy'],
   ])('with its exit code for "%s" is %s to the supervisor', (name, kind) => {
     expect(kindOfBridgeExit(named[name] ?? -1)).toBe(kind)
-    expect(Object.keys(named)).toHaveLength(7)
+    expect(Object.keys(named)).toHaveLength(9)
   })
 
   it('by a signal is a crash', () => {
@@ -209,23 +213,113 @@ describe.skipIf(whyNoBridge !== undefined)('a built bridge', () => {
       expect(flow).not.toContain('trader')
       expect(existsSync(join(flow, 'DialogRsp.con'))).toBe(true)
       if (shape === '6.7.7') expect(textOf(await bridge.message('log'), 0)).toContain('production_mode=0 has no effect')
+      await bridge.end()
     }
   }, 300_000)
 
-  it('is not built from headers that a mangled comment has changed', () => {
-    cpSync(sdk.directory, home, { recursive: true })
-    const header = join(home, 'ThostFtdcUserApiStruct.h')
-    // A GBK character that ends in 0x5C, the backslash, at the end of a comment swallows the next line.
-    const damaged = readFileSync(header, 'utf8').replace(
-      '  TThostFtdcPriceType OpenPrice;',
-      '  // \\\n  TThostFtdcPriceType OpenPrice;',
-    )
-    writeFileSync(header, damaged)
-    const result = build(['--sdk', home, '--out', join(home, 'out')])
+  /** A copy of the SDK with bytes of one of its headers replaced. */
+  function damagedSdk(from: Sdk, name: string, before: string, after: string): string {
+    cpSync(from.directory, home, { recursive: true })
+    const text = readFileSync(join(home, name), 'latin1')
+    expect(text).toContain(before)
+    writeFileSync(join(home, name), Buffer.from(text.replace(before, after), 'latin1'))
+    return home
+  }
+
+  const SUBSCRIBE = '  virtual int SubscribeMarketData('
+
+  it.each([
+    ['\n', ''],
+    ['\r\n', ''],
+    ['\n', ' \t'],
+  ])(
+    'is not built from headers where a comment that ends in a GBK character swallows the next line (%j%j)',
+    (end, more) => {
+      // 0xA6 0x5C: one character whose second byte is the backslash. What follows it would vanish, and every slot behind it move.
+      const comment = `  ///\xba\xcf\xd4\xbc\xa6\x5c${more}${end}`
+      const damaged = damagedSdk(sdk, 'ThostFtdcMdApi.h', SUBSCRIBE, `${comment}${SUBSCRIBE}`)
+      const result = build(['--sdk', damaged, '--out', join(home, 'out')])
+      expect(result.stderr).toMatch(/line \d+ of .*ThostFtdcMdApi\.h is a comment that ends in a backslash/)
+      expect(result.stderr).toContain('iconv -f GB18030 -t UTF-8 ThostFtdcMdApi.h')
+      expect(result.status).toBe(78)
+      expect(existsSync(join(home, 'out', 'ctp-bridge'))).toBe(false)
+    },
+  )
+
+  it('is not built from headers where a field is missing', () => {
+    const damaged = damagedSdk(sdk, 'ThostFtdcUserApiStruct.h', '  TThostFtdcPriceType OpenPrice;', '')
+    const result = build(['--sdk', damaged, '--out', join(home, 'out')])
     expect(result.status).toBe(69)
     expect(result.stderr).toContain('static assertion failed')
-    expect(existsSync(join(home, 'out', 'ctp-bridge'))).toBe(false)
   }, 120_000)
+
+  it.each([
+    [
+      'a function of the api',
+      'ThostFtdcMdApi.h',
+      '  virtual int Slot6() = 0;',
+      'SubscribeMarketData at slot 7',
+      'have it at 8',
+    ],
+    ['a callback', 'ThostFtdcMdApi.h', '  virtual void OnSlot5(){};', 'OnRspError at slot 5', 'have it at 6'],
+    [
+      'a function of the trader',
+      'ThostFtdcTraderApi.h',
+      '  STANDIN_API_SLOT(48)',
+      'ReqQryInstrument at slot 50',
+      'have it at 51',
+    ],
+    [
+      'what makes it look like an older one',
+      'ThostFtdcTraderApi.h',
+      '  virtual void GetFrontInfo(CThostFtdcFrontInfoField *pFrontInfo) = 0;',
+      'RegisterFront at slot 4',
+      'have it at 5',
+    ],
+  ])(
+    'is not built from headers that lack %s, which would move all behind it',
+    (_, name, line, found, expected) => {
+      const damaged = damagedSdk(sdk, name, line, '')
+      const result = build(['--sdk', damaged, '--out', join(home, 'out')])
+      expect(result.stderr).toContain(found)
+      expect(result.stderr).toContain(expected)
+      expect(result.status).toBe(69)
+      expect(existsSync(join(home, 'out', 'ctp-bridge'))).toBe(false)
+    },
+    120_000,
+  )
+
+  it('reads and loads the same file where a library is named without its directory', () => {
+    copyFileSync(sdk.mdLibrary, join(home, 'thostmduserapi_se.so'))
+    const { status, stdout } = spawnSync(bridgePath, ['--check', 'md', 'thostmduserapi_se.so'], { cwd: home })
+    expect(JSON.parse(stdout.toString())).toMatchObject({ library: join(home, 'thostmduserapi_se.so'), message: '' })
+    expect(status).toBe(0)
+  })
+
+  it('speaks the version of the protocol that supervisor, sources and build record agree on', async () => {
+    const declared = /constexpr int protocolVersion = (\d+);/.exec(readFileSync(bridgeSource('wire.hpp'), 'utf8'))?.[1]
+    const recorded = JSON.parse(readFileSync(`${bridgePath}.json`, 'utf8')) as { protocol: number }
+    const hello = await bridgeOf(bridgePath).message('hello')
+    const fixture = JSON.parse(readFileSync(new URL('../fixtures/wire-golden.json', import.meta.url), 'utf8')) as {
+      protocol: number
+    }
+    expect([Number(declared), recorded.protocol, hello.code, fixture.protocol]).toEqual(Array(4).fill(PROTOCOL_VERSION))
+    const another = JSON.stringify({ ...recorded, protocol: PROTOCOL_VERSION + 1 })
+    expect([parseBuildRecord(JSON.stringify(recorded)) === null, parseBuildRecord(another)]).toEqual([false, null])
+  })
+
+  it('refuses a contract whose id is too long for its SDK as a front would', async () => {
+    const old = bridgeOf(await builtBridge('6.3.15'))
+    const market = await frontOf()
+    await old.logIn(market.address)
+    const long = `SPD ${'m'.repeat(30)}`
+    const request = old.send('subscribe', ['rb2701', long])
+    const answers = [await old.message('subscribed', 1), await old.message('subscribed', 2)]
+    const number = old.of('instrument').find((message) => textOf(message, 0) === long)?.instrument
+    expect(answers).toContainEqual(expect.objectContaining({ code: -100, request, instrument: number }))
+    expect(kindOfSubscribeError(-100)).toBe('contract-refused')
+    expect(await market.line('subscribe')).toEqual(['subscribe', 'rb2701'])
+  }, 300_000)
 
   it('is not built from headers and libraries of different versions, where their symbols differ', async () => {
     const older = await standinSdk('6.7.7')

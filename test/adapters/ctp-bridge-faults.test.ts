@@ -3,12 +3,12 @@
  * the library lets it. The same tests run over a build with AddressSanitizer and UndefinedBehaviorSanitizer.
  */
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, readSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { vendorText } from '#adapters/feeds/wire.ts'
+import { frontErrorTexts, vendorText } from '#adapters/feeds/wire.ts'
 import { textOf } from '../support/ctp-bridge-client.ts'
 import { bridgeOf, frontOf } from '../support/ctp-scene.ts'
 import { BUILDS, builtBridge, type Sdk, standinSdk, whyNoBridge } from '../support/ctp-standin.ts'
@@ -267,6 +267,40 @@ describe.skipIf(whyNoBridge !== undefined).each(BUILDS)('a front that misbehaves
     expect(definition?.sequence).toBeLessThan(tick.sequence)
   })
 
+  it('takes an answer about no contract for an error, or for nothing', async () => {
+    const market = await frontOf()
+    const bridge = bridgeOf(executable)
+    await bridge.logIn(market.address)
+    market.session.subscribedToNothing('null')
+    market.session.subscribedToNothing('0')
+    market.session.subscribedToNothing('8', 'CTP:not ready')
+    const error = await bridge.message('frontError')
+    expect([error.code, error.request, textOf(error, 0)]).toEqual([8, 0, 'CTP:not ready'])
+    expect([bridge.of('frontError').length, bridge.of('subscribed').length]).toEqual([1, 0])
+  })
+
+  it('passes on an error that answers a login by its number', async () => {
+    const market = await frontOf({
+      login: (session, request) => session.send('rsp-error', request, '75', 'CTP:locked'),
+    })
+    const bridge = bridgeOf(executable)
+    bridge.start(market.address)
+    await bridge.message('connected')
+    const request = bridge.send('login', { broker: '9999', user: 'trader', password: 'secret' })
+    expect(await bridge.message('frontError')).toMatchObject({ code: 75, request })
+  })
+
+  it('goes on delivering when nobody reads what the library prints', { timeout: 60_000 }, async () => {
+    const market = await frontOf()
+    const bridge = bridgeOf(executable, { isLogRead: false })
+    await bridge.logIn(market.address)
+    // More than any pipe holds.
+    for (let line = 0; line < 100; line++) market.session.noise('x'.repeat(30_000))
+    market.session.tick('rb2701', { LastPrice: 42 })
+    await bridge.until(() => bridge.ticks.length === 1, 'the tick')
+    expect(await bridge.end()).toEqual({ code: 0, signal: null })
+  })
+
   it('unsubscribes', async () => {
     const market = await frontOf()
     const bridge = bridgeOf(executable)
@@ -291,9 +325,21 @@ describe.skipIf(whyNoBridge !== undefined).each(BUILDS)('a library that dies (%s
       bridge.send('subscribe', ['rb2701'])
       await bridge.message('subscribed')
       market.session.crash(how)
-      const end = await bridge.ended
-      expect(end.code === 0 ? how : 'died').toBe('died')
+      expect(await bridge.ended).toEqual({ code: null, signal: how === 'segv' ? 'SIGSEGV' : 'SIGABRT' })
     }
+  })
+
+  it('is refused with words where it throws while it is called', async () => {
+    const market = await frontOf()
+    const bridge = bridgeOf(executable)
+    await bridge.logIn(market.address)
+    market.session.nextReturn('subscribe', 'throw')
+    await market.line('returning')
+    bridge.send('subscribe', ['rb2701'])
+    const refusal = await bridge.message('frontError')
+    expect(refusal.code).toBe(-70)
+    expect(textOf(refusal, 0)).toBe('the vendor library threw: thrown by subscribe')
+    expect(await bridge.ended).toEqual({ code: 70, signal: null })
   })
 
   it('is refused with words instead, where it throws while it is created', async () => {
@@ -359,6 +405,32 @@ describe.skipIf(whyNoBridge !== undefined).each(BUILDS)('what would kill the lib
     expect((await bridge.ended).code).toBe(message.includes('library') ? 69 : REFUSED)
   })
 
+  it('refuses a flow directory in which another bridge works, until that one has ended, however it ends', async () => {
+    const market = await frontOf()
+    const first = bridgeOf(executable)
+    await first.logIn(market.address)
+    const second = bridgeOf(executable)
+    second.start(market.address, { flow_dir: first.flowDirectory })
+    const refusal = await second.message('frontError')
+    expect(textOf(refusal, 0)).toBe(`another bridge works in the flow directory '${first.flowDirectory}'`)
+    expect(await second.ended).toEqual({ code: 75, signal: null })
+    expect(market.connections).toBe(1)
+    first.process.kill('SIGKILL')
+    await first.ended
+    const third = bridgeOf(executable)
+    third.start(market.address, { flow_dir: first.flowDirectory })
+    await third.message('connected')
+  })
+
+  it('tells in which directory it can not work, whatever it is called', async () => {
+    const bridge = bridgeOf(executable)
+    bridge.send('start', { fronts: 'tcp://127.0.0.1:9', flow_dir: '/nonexistent/流' })
+    expect(frontErrorTexts(await bridge.message('frontError'))).toEqual({
+      message: "the flow directory '/nonexistent/流' does not exist",
+      remedy: 'Create it: the vendor library aborts without it.',
+    })
+  })
+
   it('answers commands out of place and lives on', async () => {
     const market = await frontOf()
     const bridge = bridgeOf(executable)
@@ -408,12 +480,114 @@ describe.skipIf(whyNoBridge !== undefined).each(BUILDS)('what would kill the lib
     expect(await bridge.message('requested', 3)).toMatchObject({ request: 4, code: -100 })
   })
 
+  it('numbers as many contracts as it has room for, and names the others', { timeout: 60_000 }, async () => {
+    const market = await frontOf({ subscribe: () => undefined })
+    const bridge = bridgeOf(executable)
+    await bridge.logIn(market.address)
+    for (let from = 0; from < 65_536; from += 4_096) bridge.send('subscribe', contracts(4_096, from))
+    const last = bridge.send('subscribe', ['rb2701', 'rb2702', 'c0'])
+    await bridge.until(() => bridge.of('requested').some(({ request }) => request === last), 'the last request', 30_000)
+    expect(bridge.of('instrument')).toHaveLength(65_536)
+    expect(bridge.of('frontError').map((message) => [message.code, textOf(message, 0)])).toEqual(
+      ['rb2701', 'rb2702'].map(() => [-100, 'too many instruments for one bridge']),
+    )
+    // Ticks of contracts that have no number are counted, since they can't be sent.
+    market.session.tick('rb2701', { LastPrice: 1 })
+    market.session.tick('c1', { LastPrice: 1 })
+    await bridge.until(() => bridge.ticks.length === 1, 'the tick of a contract with a number')
+    await bridge.until(() => bridge.of('counters').some(({ numbers }) => numbers[2] === 1), 'the count of the other')
+    await market.until(() => market.received.filter(([word]) => word === 'subscribe').length === 17 || undefined, 'all')
+    expect(market.received.at(-1)).toEqual(['subscribe', 'c0'])
+  })
+
+  it('ends when more frames than memory should hold wait for a reader that takes none', {
+    timeout: 60_000,
+  }, async () => {
+    const market = await frontOf()
+    const bridge = bridgeOf(executable)
+    await bridge.logIn(market.address)
+    bridge.frames.pause()
+    market.session.answers(2_000_000, 'rb2701')
+    // Its end closes the pipe, which nobody sees who does not read it.
+    const end = await new Promise((resolve) => {
+      bridge.process.on('exit', (code, signal) => resolve({ code, signal }))
+    })
+    expect(end).toEqual({ code: 74, signal: null })
+    expect(bridge.log).toContain('the supervisor has read nothing for too long')
+    bridge.frames.resume()
+  })
+
   it('ends when nobody reads its frames any more', async () => {
     const market = await frontOf()
     const bridge = bridgeOf(executable)
     await bridge.logIn(market.address)
     bridge.frames.destroy()
     expect(await bridge.ended).toEqual({ code: 74, signal: null })
+  })
+})
+
+describe.skipIf(whyNoBridge !== undefined).each(BUILDS)('the process of a bridge (%s build)', (build) => {
+  let executable: string
+  beforeAll(async () => {
+    executable = await builtBridge(SHAPE, build)
+  }, 300_000)
+
+  it('takes SIGTERM for the end of stdin and lets a hang-up pass', async () => {
+    const market = await frontOf()
+    const bridge = bridgeOf(executable)
+    await bridge.logIn(market.address)
+    for (const signal of ['SIGHUP', 'SIGINT'] as const) bridge.process.kill(signal)
+    bridge.send('subscribe', ['rb2701'])
+    await bridge.message('subscribed')
+    // Half a command on its way is no fault of protocol then.
+    bridge.stdin.write(Buffer.alloc(5, 1))
+    bridge.process.kill('SIGTERM')
+    expect(await bridge.ended).toEqual({ code: 0, signal: null })
+    // What came before the end is told, and counted.
+    expect(bridge.messages.at(-1)).toMatchObject({ type: 'counters', numbers: [1, 1, 0, expect.any(Number)] })
+  })
+
+  it('leaves no core, and no password in memory that it has no more use for', async () => {
+    const market = await frontOf()
+    const bridge = bridgeOf(executable)
+    bridge.start(market.address)
+    await bridge.message('connected')
+    // Too long for the vendor, so that no library has a copy of it.
+    const password = `correct-horse-${'battery'.repeat(8)}`
+    for (const broker of ['9999', 'a-broker-id-that-does-not-fit']) {
+      const request = bridge.send('login', { broker, user: 'trader', password })
+      await bridge.until(() => bridge.of('requested').some((answer) => answer.request === request), 'the answer')
+    }
+    // The command is wiped after it was answered, and the next one is read after that.
+    bridge.send('subscribe', ['rb2701'])
+    await bridge.message('subscribed')
+    expect(readFileSync(`/proc/${bridge.process.pid}/limits`, 'utf8')).toMatch(/^Max core file size +0 +0 /m)
+    const memory = memoryOf(bridge.process.pid ?? 0)
+    if (memory === null) return // Nobody may look into a process that leaves no core, but root.
+    expect(memory.includes(SHAPE)).toBe(true)
+    expect(memory.includes(password.slice(0, 40))).toBe(false)
+  })
+
+  it('that can not read its stdin says so', () => {
+    const directory = openSync(tmpdir(), 'r')
+    try {
+      const unreadable = spawnSync(executable, [], { stdio: [directory, 'pipe', 'pipe', 'pipe'] })
+      expect([unreadable.status, unreadable.stderr.toString()]).toEqual([
+        71,
+        expect.stringContaining("stdin can't be read: Is a directory"),
+      ])
+    } finally {
+      closeSync(directory)
+    }
+  })
+
+  it('that finds no descriptor for the flow directory says so', async () => {
+    // One for the loader, which the bridge then takes to wake its writer with.
+    const bridge = bridgeOf('/bin/sh', { args: ['-c', `ulimit -n 5; exec '${executable}'`] })
+    bridge.start('tcp://127.0.0.1:9')
+    const refusal = await bridge.message('frontError')
+    expect(textOf(refusal, 0)).toContain("can't be locked: Too many open files")
+    expect(await bridge.ended).toEqual({ code: 71, signal: null })
   })
 })
 
@@ -424,6 +598,36 @@ const ABSENT = {
   LowestPrice: '3.4028234663852886e38',
   AskPrice1: 'max',
   BidPrice1: 0,
+}
+
+/** Everything that the process may write to; null for who may not look. */
+function memoryOf(pid: number): Buffer | null {
+  try {
+    const fd = openSync(`/proc/${pid}/mem`, 'r')
+    try {
+      const regions = readFileSync(`/proc/${pid}/maps`, 'utf8').matchAll(/^([0-9a-f]+)-([0-9a-f]+) rw/gm)
+      return Buffer.concat(
+        [...regions].map(([, from = '', to = '']) => bytesOf(fd, BigInt(`0x${from}`), BigInt(`0x${to}`))),
+      )
+    } finally {
+      closeSync(fd)
+    }
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && (error.code === 'EACCES' || error.code === 'EPERM')) return null
+    throw error
+  }
+}
+
+function bytesOf(fd: number, from: bigint, to: bigint): Buffer {
+  // The shadow memory of a sanitizer is terabytes of nothing.
+  if (to - from > 512n * 1024n * 1024n) return Buffer.alloc(0)
+  const bytes = Buffer.alloc(Number(to - from))
+  try {
+    readSync(fd, bytes, 0, bytes.length, from)
+  } catch {
+    return Buffer.alloc(0) // Reserved, but not backed by anything.
+  }
+  return bytes
 }
 
 function contracts(count: number, from: number): string[] {

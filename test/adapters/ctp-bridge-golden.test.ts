@@ -195,9 +195,11 @@ describe.skipIf(whyNoBridge !== undefined)('front addresses', () => {
     const addresses = fc.sample(address, { numRuns: 20_000, seed: 4 })
     const answers = verdicts(addresses)
     const disputed = addresses.filter((text, i) => (parseFronts(text) !== null) !== (answers[i] === 'yes'))
-    // The bridge asks the system whether an address is one, which the configuration's patterns do not go into.
-    const unexplained = disputed.filter((text) => !/^tcp6:/.test(text) && !/\.\.|\.-|-\.|_\.|\._/.test(text))
-    expect(unexplained).toEqual([])
+    expect(disputed).toEqual([])
+    // Enough of either sort for the agreement to mean something.
+    const taken = answers.filter((answer) => answer === 'yes').length
+    expect(taken).toBeGreaterThan(1_000)
+    expect(addresses.length - taken).toBeGreaterThan(1_000)
   })
 })
 

@@ -1,6 +1,7 @@
 /**
- * The bridge under load: whatever the reader does, memory is bounded, nothing is lost uncounted, and the session lives on. Figures of
- * speed depend on the machine and are printed, not asserted: FEED_BENCH=1 npx vitest run test/adapters/ctp-bridge-load.test.ts
+ * The bridge under load: whatever the reader does, memory is bounded, nothing is lost uncounted, and the session lives on. Speed
+ * depends on the machine, so that only whoever asks for figures has it checked: FEED_BENCH=1 npx vitest run
+ * test/adapters/ctp-bridge-load.test.ts
  */
 import { readFileSync } from 'node:fs'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -14,15 +15,13 @@ const IDS = Array.from({ length: 800 }, (_, i) => `rb${i}`)
 
 interface Flow {
   ticks: number
-  /** Holes in the bridge's own count of frames. */
-  missing: number
   lastVolumes: Map<number, number>
   fellBack: number
 }
 
 /** Counts instead of keeping; Volume grows by one per contract, so an order that is broken shows. */
 function watch(bridge: BridgeClient): Flow {
-  const flow: Flow = { ticks: 0, missing: 0, lastVolumes: new Map(), fellBack: 0 }
+  const flow: Flow = { ticks: 0, lastVolumes: new Map(), fellBack: 0 }
   bridge.onTick = ({ i32 }, at) => {
     const word = at >> 2
     const instrument = i32[word + 3] ?? 0
@@ -88,6 +87,8 @@ describe.skipIf(whyNoBridge !== undefined).each(BUILDS)('a bridge under load (%s
     const { written, dropped, highWater } = await totals(bridge, 300_800)
     expect(dropped).toBeGreaterThan(200_000)
     expect(highWater).toBe(8192)
+    // Where ticks were dropped there is a hole in the numbers of the frames.
+    expect(bridge.missing.beforeCounters).toBe(dropped)
     expect([flow.ticks, flow.fellBack]).toEqual([written, 0])
     // The newest survive: each contract ends on its last tick. No other frame is lost.
     expect([...flow.lastVolumes.values()].every((volume) => volume === 1_000_000)).toBe(true)
@@ -139,10 +140,12 @@ describe.runIf(process.env['FEED_BENCH'] === '1' && whyNoBridge === undefined)('
       await market.line('streamed', 60_000)
       const { written, dropped, highWater } = await totals(bridge, count)
       const [, , seconds = ''] = await market.line('streamed')
-      const perSecond = Math.round(((written - dropped * 0) / (lastMs - firstMs)) * 1000)
+      const perSecond = Math.round((written / (lastMs - firstMs)) * 1000)
       console.info(
         `offered ${count} in ${seconds} s: read ${written} at ${perSecond}/s, dropped ${dropped}, ring high-water ${highWater}, sum ${sum}`,
       )
+      expect([written + dropped, bridge.missing.beforeCounters]).toEqual([count, dropped])
+      if (rate === 500_000) expect([dropped, perSecond >= 490_000]).toEqual([0, true])
     },
   )
 
@@ -163,6 +166,8 @@ describe.runIf(process.env['FEED_BENCH'] === '1' && whyNoBridge === undefined)('
     const sorted = latencies.subarray(0, ticks).toSorted()
     const at = (share: number) => (sorted[Math.min(ticks - 1, Math.floor(ticks * share))] ?? Number.NaN).toFixed(2)
     const cores = (cpuSeconds(bridge) - before) / 10
+    expect(ticks).toBe(count)
+    expect(Number(at(0.99))).toBeLessThanOrEqual(3)
     console.info(
       `${ticks} ticks: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, p99.9 ${at(0.999)} ms, max ${at(1)} ms; bridge with stand-in ${cores.toFixed(2)} core`,
     )
@@ -181,6 +186,10 @@ describe.runIf(process.env['FEED_BENCH'] === '1' && whyNoBridge === undefined)('
     await market.line('streamed', 60_000)
     const { written, dropped, highWater } = await totals(bridge, 240_000)
     const disconnects = bridge.of('disconnected').length
+    expect(megabytes).toBeLessThan(60)
+    expect([written + dropped, bridge.missing.beforeCounters, flow.ticks]).toEqual([240_000, dropped, written])
+    expect(dropped).toBeGreaterThan(100_000)
+    expect(disconnects).toBe(0)
     console.info(
       `resident ${megabytes.toFixed(0)} MB, read ${flow.ticks}, written ${written}, dropped ${dropped}, ring high-water ${highWater}, disconnects ${disconnects}`,
     )

@@ -15,7 +15,7 @@ describe.each(RIGS)('a feed over the $name bridge', { timeout: 120_000 }, (rig) 
   const runs = test.skipIf(rig.whyNot !== undefined)
   const homes: DaemonHome[] = []
   beforeAll(async () => {
-    if (rig.name === 'ctp' && rig.whyNot === undefined) await builtBridge('6.7.11', 'plain')
+    if (rig.build !== undefined && rig.whyNot === undefined) await builtBridge('6.7.11', rig.build)
   }, 300_000)
   afterAll(async () => {
     for (const home of homes) await home.dispose()

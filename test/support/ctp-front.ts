@@ -164,8 +164,18 @@ export class FrontSession {
     this.send('stream', String(count), String(perSecond), ...ids)
   }
 
-  /** The library's own request function named returns `code` next time; `returning` comes back once it knows. */
-  nextReturn(name: 'login' | 'auth' | 'subscribe' | 'unsubscribe' | 'query', code: number): void {
+  /** An answer that names no contract. */
+  subscribedToNothing(error: string, text: Text = ''): void {
+    this.send('rsp-sub-null', error, text)
+  }
+
+  /** As many answers about one contract, made by the library itself. */
+  answers(count: number, id: string): void {
+    this.send('answers', String(count), id)
+  }
+
+  /** The library's own request function named returns `code` next time, or throws; `returning` comes back once it knows. */
+  nextReturn(name: 'login' | 'auth' | 'subscribe' | 'unsubscribe' | 'query', code: number | 'throw'): void {
     this.send('return', name, String(code))
   }
 

@@ -2,16 +2,19 @@
  * The same market and the same faults behind every kind of bridge: 40 contracts that tick ten times a second, faults by scenario. What
  * the daemon makes of a fault must not depend on who brings it.
  */
+import { spawnSync } from 'node:child_process'
 import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { CtpMarket } from './ctp-market.ts'
-import { builtBridge, shiftedWallClock, whyNoBridge } from './ctp-standin.ts'
+import { BUILDS, type Build, builtBridge, shiftedWallClock, whyNoBridge } from './ctp-standin.ts'
 import type { DaemonHome, RealDaemon } from './real-daemon.ts'
 import { csvOf } from './recordings.ts'
 
 export const CONTRACTS = Array.from({ length: 40 }, (_, i) => `rb27${String(i).padStart(2, '0')}`)
 
 export interface FeedRig {
-  readonly name: 'sim' | 'replay' | 'ctp'
+  readonly name: string
+  /** The build of the bridge, where there is more than one. */
+  readonly build?: Build
   /** Why it can't run here. */
   readonly whyNot: string | undefined
   /** A contract's volume rises by one with each tick, so that a tick which is missing shows. */
@@ -74,14 +77,15 @@ function recording(): string {
 
 const markets = new Set<CtpMarket>()
 
-const ctp: FeedRig = {
-  name: 'ctp',
+const ctpRig = (build: Build): FeedRig => ({
+  name: `ctp (${build})`,
+  build,
   whyNot: whyNoBridge,
   volumeCountsTicks: true,
   async start(home, scenario = []) {
     const shiftSeconds = Math.round((Date.parse(STARTS) - Date.now()) / 1000)
     const shifted = { LD_PRELOAD: await shiftedWallClock(), WALL_SHIFT_SECONDS: String(shiftSeconds) }
-    const bridge = await bridgeUnder(shifted, `${home.directory}/bridge`)
+    const bridge = await bridgeUnder(shifted, build, `${home.directory}/bridge`)
     const catalogue = `${home.directory}/contracts.json`
     writeFileSync(catalogue, JSON.stringify({ symbols: CONTRACTS.map((symbol) => `${symbol}.SHFE`) }))
     const market = await CtpMarket.open({
@@ -105,18 +109,25 @@ const ctp: FeedRig = {
     for (const market of markets) await market.close()
     markets.clear()
   },
-}
+})
 
 /** The vendor's library sees next to nothing of the daemon's environment, so a script gives the bridge its other date. */
-async function bridgeUnder(env: Readonly<Record<string, string>>, directory: string): Promise<string> {
-  const bridge = await builtBridge('6.7.11', 'plain')
+async function bridgeUnder(env: Readonly<Record<string, string>>, build: Build, directory: string): Promise<string> {
+  const bridge = await builtBridge('6.7.11', build)
   const script = `${directory}/ctp-bridge`
   mkdirSync(directory, { recursive: true })
-  const settings = Object.entries(env).map(([name, value]) => `${name}='${value}'`)
+  // A sanitizer's library insists on being the first one.
+  const preloaded = [...librariesOf(bridge, 'libasan'), env['LD_PRELOAD']].join(' ')
+  const settings = Object.entries({ ...env, LD_PRELOAD: preloaded }).map(([name, value]) => `${name}='${value}'`)
   writeFileSync(script, `#!/bin/sh\nexec env ${settings.join(' ')} ${bridge} "$@"\n`)
   chmodSync(script, 0o755)
   copyFileSync(`${bridge}.json`, `${script}.json`)
   return script
 }
 
-export const RIGS: readonly FeedRig[] = [sim, replay, ctp]
+function librariesOf(program: string, name: string): string[] {
+  const listed = spawnSync('ldd', [program], { encoding: 'utf8' }).stdout
+  return [...listed.matchAll(/=> (\S+)/g)].flatMap(([, path = '']) => (path.includes(`/${name}`) ? [path] : []))
+}
+
+export const RIGS: readonly FeedRig[] = [sim, replay, ...BUILDS.map(ctpRig)]

@@ -36,6 +36,8 @@ export interface EmbeddedBridgeOptions {
 
 const COUNTERS_EVERY_MS = 1000
 const LAST_WORDS_MS = 500
+/** A supervisor that closed stdin kills us 300 ms later. */
+const FAREWELL_MS = 200
 const FRAMES_FD = 3
 
 /** Runs until the process ends. */
@@ -83,7 +85,7 @@ export function runEmbeddedBridge(options: EmbeddedBridgeOptions): void {
       void fail(error, { writer, exit })
     }
   })
-  stdin.on('end', () => exit(0))
+  stdin.on('end', () => void leave(writer, market?.marketNowMs() ?? Date.now(), exit))
   stdin.on('error', () => exit(0))
 }
 
@@ -97,6 +99,16 @@ function openFrames(exit: (code: number) => never): Writable {
   }
   console.error('This program is run by full-feed-subscription, which reads its frames on file descriptor 3.')
   return exit(64)
+}
+
+/** The end in order: what was dropped in the last second is told as well. */
+async function leave(writer: BridgeWriter, wallMs: number, exit: (code: number) => never): Promise<void> {
+  try {
+    writer.sendCounters(wallMs)
+    await Promise.race([writer.drained(), sleep(FAREWELL_MS)])
+  } finally {
+    exit(0)
+  }
 }
 
 /** Tells the supervisor and whoever reads stderr what is wrong, and ends. */

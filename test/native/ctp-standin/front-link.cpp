@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <stdexcept>
 #include <sys/socket.h>
 #include <thread>
@@ -45,6 +46,9 @@ int setting(const char* name, int otherwise) {
   const char* text = std::getenv(name);
   return text == nullptr ? otherwise : std::atoi(text);
 }
+
+/// Scripted instead of a return code.
+constexpr int throws = std::numeric_limits<int>::min();
 
 void pauseMs(int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
 
@@ -161,7 +165,7 @@ void FrontLink::obey(const Words& words) {
     drop(std::atoi(words[1].c_str()));
   } else if (words[0] == "return") {
     std::lock_guard<std::mutex> one(scripted);
-    returns.emplace_back(words[1], std::atoi(words[2].c_str()));
+    returns.emplace_back(words[1], words[2] == "throw" ? throws : std::atoi(words[2].c_str()));
     send("returning");
   } else if (words[0] == "noise") {
     std::printf("%s\n", words[1].c_str());
@@ -188,6 +192,7 @@ int FrontLink::returnCode(const std::string& function) {
       if (returns[i].first != function) continue;
       const int code = returns[i].second;
       returns.erase(returns.begin() + static_cast<std::ptrdiff_t>(i));
+      if (code == throws) throw std::runtime_error("thrown by " + function);
       return code;
     }
   }

@@ -37,7 +37,7 @@ class FrontLink {
   /// False when not connected.
   bool send(const std::string& line);
   bool isConnected() const { return announced.load(); }
-  /// What the function named answers next, as scripted by `return NAME CODE`; otherwise 0, or -1 when not connected.
+  /// What the function named answers next, as scripted by `return NAME CODE|throw`; otherwise 0, or -1 when not connected.
   int returnCode(const std::string& function);
 
  private:

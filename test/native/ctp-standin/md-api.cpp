@@ -1,5 +1,6 @@
 // The market-data half of the SDK stand-in. Commands of the front:
 //   rsp-login REQUEST ERROR|null TEXT DAY   rsp-sub ID ERROR|null TEXT   rsp-unsub ID ERROR|null TEXT   rsp-error REQUEST ERROR TEXT
+//   rsp-sub-null ERROR|null TEXT (an answer about no contract)   answers COUNT ID (as many answers to a subscription)
 //   tick ID NAME=VALUE...   late-tick ID NAME=VALUE... (delivered after the next disconnect)
 //   stream COUNT PER_SECOND ID... (as fast as possible when 0), answered by `streamed COUNT SECONDS`
 #include <chrono>
@@ -165,6 +166,12 @@ class MdApi final : public CThostFtdcMdApi {
       } else {
         spi->OnRspUnSubMarketData(&row, given, 0, true);
       }
+    } else if (words[0] == "rsp-sub-null") {
+      spi->OnRspSubMarketData(nullptr, standin::infoOrNull(info, words[1], words[2]), 0, true);
+    } else if (words[0] == "answers") {
+      CThostFtdcSpecificInstrumentField row{};
+      standin::fill(row.InstrumentID, words[2]);
+      for (long left = std::atol(words[1].c_str()); left > 0; left--) spi->OnRspSubMarketData(&row, &info, 0, true);
     } else if (words[0] == "rsp-error") {
       spi->OnRspError(standin::infoOrNull(info, words[2], words[3]), std::atoi(words[1].c_str()), true);
     }
