@@ -7,6 +7,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -14,7 +15,8 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeAll, beforeEach, describe, expect, it, test } from 'vitest'
 import { kindOfBridgeExit } from '#adapters/feeds/ctp/bridge-exit.ts'
 import { inspectLibrary, parseBuildRecord, readBuildRecord } from '#adapters/feeds/ctp/build-record.ts'
 import { ctpFeedAdapter } from '#adapters/feeds/ctp/ctp-feed-adapter.ts'
@@ -49,6 +51,15 @@ function build(args: readonly string[], env: Record<string, string> = {}) {
   })
   return { status, stdout, stderr }
 }
+
+test('the package holds what a bridge is built from, and how', () => {
+  const root = fileURLToPath(new URL('../..', import.meta.url))
+  const packing = spawnSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: root, encoding: 'utf8' })
+  const [packed] = JSON.parse(packing.stdout) as [{ files: { path: string }[] }]
+  const packedPaths = packed.files.map(({ path }) => path)
+  const sources = readdirSync(bridgeSource('.')).map((name) => `native/ctp-bridge/${name}`)
+  expect(packedPaths).toEqual(expect.arrayContaining([...sources, 'scripts/build-ctp-bridge.mjs', 'docs/ctp-sdk.md']))
+})
 
 describe('building without what it takes', () => {
   it.each([
