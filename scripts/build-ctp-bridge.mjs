@@ -1,5 +1,4 @@
-// Builds the CTP bridge against the vendor SDK that the user downloaded: npm run build:ctp-bridge -- --sdk DIR [--out DIR] [--sanitize]
-// [--strict].
+// Builds the CTP bridge against the vendor SDK that the user downloaded: npm run build:ctp-bridge -- --sdk DIR. See `usage`.
 // The headers say everything about the SDK's shape; what is written down here is which two libraries the bridge belongs to, so that
 // it can refuse any other at start.
 import { spawnSync } from 'node:child_process'
@@ -134,7 +133,9 @@ function locate(sdk) {
 function refuseSwallowedLines(directory) {
   for (const name of readdirSync(directory)) {
     if (!name.endsWith('.h')) continue
-    const lines = readFileSync(join(directory, name)).toString('latin1').split(/\r\n|\n|\r/)
+    const lines = readFileSync(join(directory, name))
+      .toString('latin1')
+      .split(/\r\n|\n|\r/)
     const at = lines.findIndex((line) => /\/\/.*\\[ \t\f\v]*$/.test(line))
     if (at < 0) continue
     stop(

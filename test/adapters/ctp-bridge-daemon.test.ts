@@ -138,6 +138,18 @@ describe.skipIf(whyNoBridge !== undefined).each(BUILDS)(
       expect(daemon.orphans()).toEqual([])
     })
 
+    it('spends no login on a trading login whose secrets can not be read', async () => {
+      const fronts = { primary: await frontOf(), backup: await frontOf() }
+      const code = { CTP_PRIMARY_AUTH_CODE: 'file:/nonexistent/code', CTP_BACKUP_AUTH_CODE: 'file:/nonexistent/code' }
+      const { home, daemon } = begin(bridge, fronts, { CTP_TD_LOGIN_FIRST: 'true', ...code })
+      const { lines } = await home.until('both lines wait for their secrets', ({ lines: { primary, backup } }) =>
+        [primary, backup].every((line) => line?.state === 'waiting'),
+      )
+      expect(lines.primary).toMatchObject({ login_attempts: 0, detail: expect.stringContaining('/nonexistent/code') })
+      expect(home.has('login-budget.json')).toBe(false)
+      expect(await daemon.stop()).toEqual({ code: 0, signal: null })
+    })
+
     it('takes a list that was refreshed beside it, with a login from the same budget', async () => {
       const listed = [...CONTRACTS, 'rb2799']
       const primary = await frontOf({

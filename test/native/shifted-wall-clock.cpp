@@ -1,5 +1,5 @@
-// LD_PRELOAD for tests: shows a program another date. CLOCK_REALTIME is WALL_SHIFT_SECONDS away from the host's, CLOCK_MONOTONIC is the
-// host's, so that stamps of several processes stay comparable.
+// LD_PRELOAD for tests: shows a program another date. CLOCK_REALTIME is WALL_SHIFT_SECONDS away from the host's,
+// CLOCK_MONOTONIC is the host's, so that stamps of several processes stay comparable.
 #include <dlfcn.h>
 #include <sys/time.h>
 #include <time.h>

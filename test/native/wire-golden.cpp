@@ -1,5 +1,6 @@
-// The C++ side of the golden bytes: `write` prints frames with known contents, `encode` encodes the frames that its stdin describes in
-// words, and `read` prints what it understands of the command frames on stdin, a line each, every byte that is not plain in hex.
+// The C++ side of the golden bytes: `write` prints frames with known contents, `encode` encodes the frames that its
+// stdin describes in words, and `read` prints what it understands of the command frames on stdin, a line each, every
+// byte that is not plain in hex.
 #include <cstdio>
 #include <cstring>
 #include <iostream>
@@ -14,7 +15,8 @@ void print(const std::vector<unsigned char>& frame) { std::fwrite(frame.data(), 
 
 int writeFrames() {
   const wire::Moment moment{1'763'712'000'123.25, 4'567.5};
-  auto all = wire::encodeMessage(wire::Type::loggedIn, moment, {-3, 77, {"CTP:\xb2\xbb\xba", "", "20261123"}, {1.5, -0.0, 1e300}, 42});
+  auto all = wire::encodeMessage(wire::Type::loggedIn, moment,
+                                 {-3, 77, {"CTP:\xb2\xbb\xba", "", "20261123"}, {1.5, -0.0, 1e300}, 42});
   const std::uint32_t sequence = 0xfffffffe;
   std::memcpy(all.data() + 8, &sequence, sizeof sequence);
   print(all);
@@ -34,7 +36,8 @@ int writeFrames() {
   wire::copyText(tick.updateTime, "21:30:05");
   tick.updateMillisec = 500;
   tick.volume = -1;
-  for (std::size_t i = 0; i < wire::tickDoubles; i++) tick.doubles[i] = wire::present(i == 9 ? 1.7976931348623157e308 : 0.5 + static_cast<double>(i));
+  for (std::size_t i = 0; i < wire::tickDoubles; i++)
+    tick.doubles[i] = wire::present(i == 9 ? 1.7976931348623157e308 : 0.5 + static_cast<double>(i));
   for (int level = 0; level < 5; level++) {
     tick.bidVolumes[level] = 100 + level;
     tick.askVolumes[level] = 200 + level;
@@ -45,7 +48,8 @@ int writeFrames() {
 
 std::string bytesOf(const std::string& hex) {
   std::string bytes;
-  for (std::size_t i = 0; hex != "-" && i + 1 < hex.size(); i += 2) bytes += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
+  for (std::size_t i = 0; hex != "-" && i + 1 < hex.size(); i += 2)
+    bytes += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
   return bytes;
 }
 
@@ -111,7 +115,9 @@ void encodeOther() {
     text = bytesOf(text);
   }
   const std::vector<std::string_view> texts(bytes.begin(), bytes.end());
-  auto frame = wire::encodeParts(static_cast<wire::Type>(type), {wallMs, monotonicMs}, {code, request, texts.data(), texts.size(), numbers.data(), numbers.size(), instrument});
+  auto frame =
+      wire::encodeParts(static_cast<wire::Type>(type), {wallMs, monotonicMs},
+                        {code, request, texts.data(), texts.size(), numbers.data(), numbers.size(), instrument});
   std::memcpy(frame.data() + 8, &sequence, sizeof sequence);
   print(frame);
 }
@@ -123,8 +129,10 @@ int encodeFrames() {
 
 void printText(const std::string& text) {
   for (unsigned char c : text) {
-    if (c > 0x20 && c < 0x7f && c != '%') std::putchar(c);
-    else std::printf("%%%02x", c);
+    if (c > 0x20 && c < 0x7f && c != '%')
+      std::putchar(c);
+    else
+      std::printf("%%%02x", c);
   }
 }
 

@@ -69,13 +69,15 @@ std::string encoded(const std::string& text) {
   return word;
 }
 
-FrontLink::FrontLink(std::string greeting, Handlers handlers) : greeting(std::move(greeting)), handlers(std::move(handlers)) {}
+FrontLink::FrontLink(std::string greeting, Handlers handlers)
+    : greeting(std::move(greeting)), handlers(std::move(handlers)) {}
 
 void FrontLink::openFlowFiles(const char* flowPath) {
   for (const char* name : {"DialogRsp.con", "QueryRsp.con", "TradingDay.con"}) {
     const std::string path = std::string(flowPath) + name;
     std::FILE* file = std::fopen(path.c_str(), "ab");
-    if (file == nullptr) throw std::runtime_error("RuntimeError:can not open CFlow file in line 279 of file ThostFtdcUserApiImplBase.cpp");
+    if (file == nullptr)
+      throw std::runtime_error("RuntimeError:can not open CFlow file in line 279 of file ThostFtdcUserApiImplBase.cpp");
     std::fclose(file);
   }
 }
@@ -92,7 +94,6 @@ void FrontLink::init() {
 }
 
 void FrontLink::run() {
-  if (setting("STANDIN_THROW_IN_THREAD", 0) != 0) throw std::runtime_error("thrown by the library's own thread");
   const int retryMs = setting("STANDIN_RETRY_MS", 20);
   for (std::size_t next = 0;; next++) {
     // A front that refuses is tried again without a word.

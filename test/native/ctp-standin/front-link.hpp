@@ -1,9 +1,9 @@
-// The stand-in's connection to the scripted front: what a vendor library does below its API, in as little code as can misbehave in all
-// the ways known of the real ones. Lines of words separated by spaces travel both ways; bytes other than [A-Za-z0-9_.:=+-] are %XX,
-// and an empty word is `%`. One thread connects, reads and calls back.
+// The stand-in's connection to the scripted front: what a vendor library does below its API, in as little code as can
+// misbehave in all the ways known of the real ones. Lines of words separated by spaces travel both ways; bytes other
+// than [A-Za-z0-9_.:=+-] are %XX, and an empty word is `%`. One thread connects, reads and calls back.
 //
-// Environment: STANDIN_EAGER=1 reports the connection at once instead of after the front's `welcome`; STANDIN_RETRY_MS between
-// connection attempts (default 20, 0 is a storm); STANDIN_THROW_IN_THREAD=1 throws from the library's thread.
+// Environment: STANDIN_EAGER=1 reports the connection at once instead of after the front's `welcome`; STANDIN_RETRY_MS
+// between connection attempts (default 20, 0 is a storm).
 #pragma once
 
 #include <atomic>
@@ -37,7 +37,8 @@ class FrontLink {
   /// False when not connected.
   bool send(const std::string& line);
   bool isConnected() const { return announced.load(); }
-  /// What the function named answers next, as scripted by `return NAME CODE|throw`; otherwise 0, or -1 when not connected.
+  /// What the function named answers next, as scripted by `return NAME CODE|throw`; otherwise 0, or -1 when not
+  /// connected.
   int returnCode(const std::string& function);
 
  private:

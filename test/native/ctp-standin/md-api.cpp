@@ -1,6 +1,7 @@
 // The market-data half of the SDK stand-in. Commands of the front:
-//   rsp-login REQUEST ERROR|null TEXT DAY   rsp-sub ID ERROR|null TEXT   rsp-unsub ID ERROR|null TEXT   rsp-error REQUEST ERROR TEXT
-//   rsp-sub-null ERROR|null TEXT (an answer about no contract)   answers COUNT ID (as many answers to a subscription)
+//   rsp-login REQUEST ERROR|null TEXT DAY   rsp-error REQUEST ERROR TEXT
+//   rsp-sub ID ERROR|null TEXT   rsp-unsub ID ERROR|null TEXT   rsp-sub-null ERROR|null TEXT (about no contract)
+//   answers COUNT ID (as many answers to a subscription)
 //   tick ID NAME=VALUE...   late-tick ID NAME=VALUE... (delivered after the next disconnect)
 //   stream COUNT PER_SECOND ID... (as fast as possible when 0), answered by `streamed COUNT SECONDS`
 #include <chrono>
@@ -60,9 +61,10 @@ struct IntField {
 };
 
 const IntField intFields[] = {
-    {"Volume", &Row::Volume},         {"UpdateMillisec", &Row::UpdateMillisec}, {"BidVolume1", &Row::BidVolume1}, {"BidVolume2", &Row::BidVolume2},
-    {"BidVolume3", &Row::BidVolume3}, {"BidVolume4", &Row::BidVolume4},         {"BidVolume5", &Row::BidVolume5}, {"AskVolume1", &Row::AskVolume1},
-    {"AskVolume2", &Row::AskVolume2}, {"AskVolume3", &Row::AskVolume3},         {"AskVolume4", &Row::AskVolume4}, {"AskVolume5", &Row::AskVolume5},
+    {"Volume", &Row::Volume},         {"UpdateMillisec", &Row::UpdateMillisec}, {"BidVolume1", &Row::BidVolume1},
+    {"BidVolume2", &Row::BidVolume2}, {"BidVolume3", &Row::BidVolume3},         {"BidVolume4", &Row::BidVolume4},
+    {"BidVolume5", &Row::BidVolume5}, {"AskVolume1", &Row::AskVolume1},         {"AskVolume2", &Row::AskVolume2},
+    {"AskVolume3", &Row::AskVolume3}, {"AskVolume4", &Row::AskVolume4},         {"AskVolume5", &Row::AskVolume5},
 };
 
 Row rowOf(const Words& words) {
@@ -90,8 +92,10 @@ Row rowOf(const Words& words) {
 class MdApi final : public CThostFtdcMdApi {
  public:
   MdApi(const std::string& flow, bool production)
-      : link("hello md " + standin::encoded(STANDIN_VERSION) + " " + standin::encoded(flow) + (production ? " production" : " evaluation"),
-             {[this] { spi->OnFrontConnected(); }, [this](int reason) { lost(reason); }, [this](const Words& words) { obey(words); }}) {}
+      : link("hello md " + standin::encoded(STANDIN_VERSION) + " " + standin::encoded(flow) +
+                 (production ? " production" : " evaluation"),
+             {[this] { spi->OnFrontConnected(); }, [this](int reason) { lost(reason); },
+              [this](const Words& words) { obey(words); }}) {}
 
   // Known to dead-lock in real libraries: nobody may count on its return.
   void Release() override {
@@ -110,7 +114,8 @@ class MdApi final : public CThostFtdcMdApi {
     const int code = link.returnCode("login");
     if (code == 0) {
       link.send("login " + std::to_string(request) + " " + standin::encoded(standin::text(field->BrokerID)) + " " +
-                standin::encoded(standin::text(field->UserID)) + " " + standin::encoded(standin::text(field->Password)));
+                standin::encoded(standin::text(field->UserID)) + " " +
+                standin::encoded(standin::text(field->Password)));
     }
     return code;
   }
@@ -183,11 +188,14 @@ class MdApi final : public CThostFtdcMdApi {
     const double perSecond = standin::number(words[2]);
     std::vector<Row> rows;
     for (std::size_t i = 3; i < words.size(); i++) {
-      rows.push_back(rowOf({"tick", words[i], "LastPrice=3500", "BidPrice1=3499", "AskPrice1=3501", "BidVolume1=10", "AskVolume1=12"}));
+      rows.push_back(rowOf(
+          {"tick", words[i], "LastPrice=3500", "BidPrice1=3499", "AskPrice1=3501", "BidVolume1=10", "AskVolume1=12"}));
       standin::fill(rows.back().UpdateTime, "09:30:00");
     }
     const auto begin = std::chrono::steady_clock::now();
-    const auto elapsed = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(); };
+    const auto elapsed = [&] {
+      return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    };
     for (long sent = 0; sent < count;) {
       const double due = perSecond > 0 ? elapsed() * perSecond : static_cast<double>(count);
       for (; sent < count && static_cast<double>(sent) < due; sent++) {

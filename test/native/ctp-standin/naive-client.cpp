@@ -1,4 +1,5 @@
-// A client that trusts the vendor library with whatever it was given: shows that the stand-in dies in the ways the bridge guards against.
+// A client that trusts the vendor library with whatever it was given: shows that the stand-in dies in the ways the
+// bridge guards against.
 // usage: naive-client LIBRARY FLOW FRONT init|release
 #include <cstdio>
 #include <dlfcn.h>

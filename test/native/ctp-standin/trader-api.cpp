@@ -27,8 +27,10 @@ standin::FrontLink* linkOfProcess = nullptr;
 class TraderApi final : public CThostFtdcTraderApi {
  public:
   TraderApi(const std::string& flow, bool production)
-      : link("hello td " + standin::encoded(STANDIN_VERSION) + " " + standin::encoded(flow) + (production ? " production" : " evaluation"),
-             {[this] { spi->OnFrontConnected(); }, [this](int reason) { spi->OnFrontDisconnected(reason); }, [this](const Words& words) { obey(words); }}) {
+      : link("hello td " + standin::encoded(STANDIN_VERSION) + " " + standin::encoded(flow) +
+                 (production ? " production" : " evaluation"),
+             {[this] { spi->OnFrontConnected(); }, [this](int reason) { spi->OnFrontDisconnected(reason); },
+              [this](const Words& words) { obey(words); }}) {
     linkOfProcess = &link;
   }
 
@@ -53,8 +55,8 @@ class TraderApi final : public CThostFtdcTraderApi {
     if (code != 0) return code;
     link.send("topics " + std::to_string(privateTopic) + " " + std::to_string(publicTopic));
     link.send("auth " + std::to_string(request) + " " + standin::encoded(standin::text(field->BrokerID)) + " " +
-              standin::encoded(standin::text(field->UserID)) + " " + standin::encoded(standin::text(field->AppID)) + " " +
-              standin::encoded(standin::text(field->AuthCode)));
+              standin::encoded(standin::text(field->UserID)) + " " + standin::encoded(standin::text(field->AppID)) +
+              " " + standin::encoded(standin::text(field->AuthCode)));
     return 0;
   }
 
@@ -70,7 +72,8 @@ class TraderApi final : public CThostFtdcTraderApi {
     const int code = link.returnCode("query");
     if (code != 0) return code;
     link.send("query " + std::to_string(request) + " " + standin::encoded(standin::text(field->ExchangeID)) + " " +
-              standin::encoded(standin::text(field->ProductID)) + " " + standin::encoded(standin::text(field->InstrumentID)));
+              standin::encoded(standin::text(field->ProductID)) + " " +
+              standin::encoded(standin::text(field->InstrumentID)));
     return 0;
   }
 
@@ -101,7 +104,8 @@ class TraderApi final : public CThostFtdcTraderApi {
       row.IsTrading = std::atoi(words[13].c_str());
       spi->OnRspQryInstrument(&row, nullptr, std::atoi(words[1].c_str()), words[2] == "1");
     } else if (words[0] == "instrument-end") {
-      spi->OnRspQryInstrument(nullptr, standin::infoOrNull(info, words[2], words[3]), std::atoi(words[1].c_str()), true);
+      spi->OnRspQryInstrument(nullptr, standin::infoOrNull(info, words[2], words[3]), std::atoi(words[1].c_str()),
+                              true);
     } else if (words[0] == "status") {
       CThostFtdcInstrumentStatusField row{};
       standin::fill(row.ExchangeID, words[1]);
