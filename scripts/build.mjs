@@ -1,5 +1,6 @@
 // Bundles every executable into dist/, dependencies included: a timer's command then loads a few files instead of hundreds, and the
 // package installs with nothing to download. Chunks are shared, and what a command rarely needs stays behind a dynamic import.
+import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { readdir, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -52,9 +53,45 @@ for (const names of groups) {
   for (const file of Object.keys(metafile.outputs)) written.add(file.replace(/^dist\//, ''))
 }
 
+written.add('status-page.html')
+await writeFile(`${root}/dist/status-page.html`, await statusPage())
+
 // Spares every start the search for a package.json further up.
 await writeFile(`${root}/dist/package.json`, '{ "type": "module" }\n')
 
 // Only what this build did not write goes, so that a command started meanwhile still finds its chunks.
 for (const file of await readdir(`${root}/dist`))
   if (!written.has(file) && file !== 'package.json') await rm(`${root}/dist/${file}`, { recursive: true })
+
+/** One file without anything to fetch; the browser runs and styles nothing but what stands in it. */
+async function statusPage() {
+  const bundled = {
+    bundle: true,
+    write: false,
+    minify: true,
+    target: 'es2022',
+    legalComments: 'none',
+    logLevel: 'warning',
+  }
+  const textOf = async (file, more) =>
+    (await build({ ...bundled, ...more, entryPoints: [`${root}/src/status-page/${file}`] })).outputFiles[0].text.trim()
+  const style = await textOf('page.css', {})
+  const script = await textOf('client.ts', { format: 'iife' })
+  const hash = (text) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`
+  const policy = [
+    "default-src 'none'",
+    `style-src ${hash(style)}`,
+    `script-src ${hash(script)}`,
+    "connect-src 'self'",
+    'img-src data:',
+    "base-uri 'none'",
+    "form-action 'none'",
+  ].join('; ')
+  return readFileSync(`${root}/src/status-page/page.html`, 'utf8')
+    .replace(
+      '<meta charset="utf-8">',
+      () => `<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="${policy}">`,
+    )
+    .replace('/*STYLE*/', () => style)
+    .replace('/*SCRIPT*/', () => script)
+}

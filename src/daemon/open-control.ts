@@ -1,4 +1,6 @@
 /** The doors through which the running daemon is asked and ordered: the control socket, requests over the bus, and the metrics port. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { serveControl } from '#adapters/control/control-server.ts'
 import type { JournalWriter } from '#adapters/journal/journal-writer.ts'
 import { metricsPage } from '#adapters/metrics/daemon-metrics.ts'
@@ -21,6 +23,7 @@ import { healthReport } from './health-report.ts'
 import { HostFacts } from './host-facts.ts'
 import { metricSampler } from './metric-samples.ts'
 import { journalDirectory } from './open-tick-journal.ts'
+import type { OverviewKeeper } from './overview.ts'
 
 /** @throws Failure when the socket can't be made */
 export async function openControl(
@@ -87,11 +90,17 @@ export function requestProviders(status: StatusParts, log: Log): Omit<RequestPro
 
 /** The port that was taken. @throws Failure when it can't be had */
 export async function openMetrics(
-  { config, log }: DaemonOptions,
+  { config, log, packageDir }: DaemonOptions,
   closers: Closers,
-  parts: { status: StatusParts; faults: FaultCounts; latency: IntervalHistogram; isAlive(): boolean },
+  parts: {
+    status: StatusParts
+    faults: FaultCounts
+    latency: IntervalHistogram
+    overview: OverviewKeeper
+    isAlive(): boolean
+  },
 ): Promise<number> {
-  const { status, faults, latency, isAlive } = parts
+  const { status, faults, latency, overview, isAlive } = parts
   const hostFacts = new HostFacts(journalDirectory(config))
   closers.add({ name: 'host facts', deadlineMs: 1_000, close: async () => hostFacts.close() })
   void hostFacts.look()
@@ -100,6 +109,7 @@ export async function openMetrics(
     journalBytesMax: config.journal.maxBytes,
     journalFreeBytesMin: config.journal.minFreeBytes,
   }
+  const statusPage = await readFile(join(packageDir, 'dist', 'status-page.html'), 'utf8')
   const metrics = await serveMetrics({
     host: config.monitoring.metricsHost,
     port: config.monitoring.metricsPort,
@@ -112,6 +122,7 @@ export async function openMetrics(
       const { ready, detail } = readiness(status)
       return { ok: ready, detail }
     },
+    statusPage: { html: statusPage, overview: () => overview.overview() },
     onFault: (error) => log('error', `metrics: ${String(error)}`, { component: 'metrics' }),
   })
   closers.add({ name: 'metrics port', deadlineMs: 2_000, close: () => metrics.close() })

@@ -32,6 +32,7 @@ import { openReplay } from './open-replay.ts'
 import { openSecretWatch } from './open-secret-watch.ts'
 import { openSupervisor } from './open-supervisor.ts'
 import { openTickJournal } from './open-tick-journal.ts'
+import { OVERVIEW_STEP_MS, OverviewKeeper } from './overview.ts'
 import { OwnPauses } from './own-pauses.ts'
 import { reload } from './reload.ts'
 import { ReturnHold } from './return-hold.ts'
@@ -185,7 +186,8 @@ async function openAndRun(
   bus?.answer(requestProviders(status, log))
   const journalMoves = writerProgress(writer, clock)
   const isAlive = () => rounds.areKept && journalMoves()
-  const metricsPort = await openMetrics(options, closers, { status, faults, latency: latency.total, isAlive })
+  const overview = new OverviewKeeper(status, config.stateDir, (error) => log('warn', `status page: ${String(error)}`))
+  const metricsPort = await openMetrics(options, closers, { status, faults, latency: latency.total, overview, isAlive })
 
   // What happens again and again, until the end.
   const checkpoint = new CheckpointKeeper(options, {
@@ -210,6 +212,7 @@ async function openAndRun(
   timers.every(ROUND_MS, () => rounds.now())
   timers.every(config.journal.checkpointIntervalMs, () => checkpoint.saveIfIdle())
   timers.every(LATCHES_EVERY_MS, () => heedLatches(options, { permits, supervisor, ending }))
+  timers.every(OVERVIEW_STEP_MS, () => overview.step())
   timers.every(STATUS_EVERY_MS, () => notifier.status(statusLine(status)))
   if (notifier.watchdogIntervalMs !== null) {
     timers.every(notifier.watchdogIntervalMs, () => isAlive() && notifier.alive())

@@ -1,4 +1,7 @@
-/** The only thing that listens on TCP: /metrics for Prometheus, /livez and /readyz for whoever watches. Read-only, loopback by default. */
+/**
+ * The only thing that listens on TCP: /metrics for Prometheus, /livez and /readyz for whoever watches, and the status page for people.
+ * Read-only, loopback by default.
+ */
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Failure } from '#domain/failure.ts'
@@ -10,6 +13,12 @@ export interface Probe {
   detail: string
 }
 
+export interface StatusPage {
+  /** The page as built, one file that fetches nothing but the overview. */
+  html: string
+  overview(): Promise<object>
+}
+
 export interface MetricsServerOptions {
   host: string
   /** 0: any free port. */
@@ -17,6 +26,7 @@ export interface MetricsServerOptions {
   page: MetricsPage
   live(): Probe
   ready(): Probe
+  statusPage: StatusPage
   onFault(error: unknown): void
 }
 
@@ -25,29 +35,46 @@ export interface MetricsServer {
   close(): Promise<void>
 }
 
+const TEXT = 'text/plain; charset=utf-8'
+
 /** @throws Failure `metrics-port` when the address can't be listened on */
 export async function serveMetrics(options: MetricsServerOptions): Promise<MetricsServer> {
   const server = createServer((request, response) => {
     const send = (status: number, type: string, text: string) => {
       response.writeHead(status, {
         'content-type': type,
+        'cache-control': 'no-store',
+        'x-content-type-options': 'nosniff',
+        'x-frame-options': 'DENY',
+        'referrer-policy': 'no-referrer',
         'content-length': Buffer.byteLength(text),
         connection: 'close',
       })
       response.end(request.method === 'HEAD' ? undefined : text)
     }
     if (request.method !== 'GET' && request.method !== 'HEAD') {
-      send(405, 'text/plain; charset=utf-8', 'only GET is served here\n')
+      send(405, TEXT, 'only GET is served here\n')
       return
     }
+    const sendLater = (type: string, text: Promise<string>) =>
+      text.then(
+        (ready) => send(200, type, ready),
+        (error: unknown) => {
+          options.onFault(error)
+          send(500, TEXT, 'this could not be rendered; see the log of the daemon\n')
+        },
+      )
     switch ((request.url ?? '/').split('?', 1)[0]) {
       case '/metrics':
-        options.page.text().then(
-          (text) => send(200, options.page.contentType, text),
-          (error: unknown) => {
-            options.onFault(error)
-            send(500, 'text/plain; charset=utf-8', 'the metrics could not be rendered; see the log of the daemon\n')
-          },
+        void sendLater(options.page.contentType, options.page.text())
+        return
+      case '/':
+        send(200, 'text/html; charset=utf-8', options.statusPage.html)
+        return
+      case '/status.json':
+        void sendLater(
+          'application/json',
+          options.statusPage.overview().then((overview) => JSON.stringify(overview)),
         )
         return
       case '/livez':
@@ -57,7 +84,7 @@ export async function serveMetrics(options: MetricsServerOptions): Promise<Metri
         sendProbe(send, options.ready())
         return
       default:
-        send(404, 'text/plain; charset=utf-8', 'served here: /metrics /livez /readyz\n')
+        send(404, TEXT, 'served here: / /status.json /metrics /livez /readyz\n')
     }
   })
   server.maxConnections = 64
@@ -76,7 +103,7 @@ export async function serveMetrics(options: MetricsServerOptions): Promise<Metri
 }
 
 function sendProbe(send: (status: number, type: string, text: string) => void, probe: Probe): void {
-  send(probe.ok ? 200 : 503, 'text/plain; charset=utf-8', `${probe.detail}\n`)
+  send(probe.ok ? 200 : 503, TEXT, `${probe.detail}\n`)
 }
 
 function listen(server: Server, { host, port }: MetricsServerOptions): Promise<void> {
