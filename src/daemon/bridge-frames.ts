@@ -20,7 +20,7 @@ export interface FrameEnvironment {
   tick(slot: number, views: TickViews, at: number): void
   /** Replay only: the bridge sent everything up to `reachedMs`. */
   reached(reachedMs: number, nextMs: number): void
-  log(level: 'info' | 'warn', message: string, details?: Record<string, unknown>): void
+  log(level: 'info' | 'warn', message: string): void
 }
 
 interface FrameParts {
@@ -149,8 +149,7 @@ export class BridgeFrames {
     const { line, env } = this.#parts
     // Ticks without an instrument number leave no hole, and the holes of a bridge's last second may come without counters.
     const lost = Math.max(dropped - this.counters.dropped, this.#missing - this.#toldMissing)
-    if (lost > 0)
-      env.log('warn', `${line}: the bridge dropped ${lost} ticks that were not read in time`, { component: 'bridge' })
+    if (lost > 0) env.log('warn', `${line}: the bridge dropped ${lost} ticks that were not read in time`)
     this.counters = { received, written, dropped, highWater }
     this.#toldMissing = this.#missing
   }

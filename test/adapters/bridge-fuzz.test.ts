@@ -266,6 +266,7 @@ async function lineOver(command: BridgeCommand): Promise<{ state: string; detail
     },
     pacing: { batchSize: 500, maxPerWindow: 0, windowMs: 500, retryDelayMs: 1_000 },
     pacer: { admit: async () => undefined },
+    readingSinceMs: () => 0,
     maxSubscribeAttempts: 4,
     requestLogin: async () => 0,
     isLatched: () => false,
