@@ -126,7 +126,7 @@ async function bridgeUnder(env: Readonly<Record<string, string>>, build: Build, 
 }
 
 function librariesOf(program: string, name: string): string[] {
-  const listed = spawnSync('ldd', [program], { encoding: 'utf8' }).stdout
+  const listed = spawnSync(program, { encoding: 'utf8', env: { LD_TRACE_LOADED_OBJECTS: '1' } }).stdout
   return [...listed.matchAll(/=> (\S+)/g)].flatMap(([, path = '']) => (path.includes(`/${name}`) ? [path] : []))
 }
 

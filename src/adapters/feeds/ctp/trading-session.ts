@@ -63,7 +63,7 @@ interface CatalogueRow {
 }
 
 /** Status of a product, told without being asked: `status` is the vendor's character, `enteredAt` HH:MM:SS. */
-export interface ProductStatus {
+interface ProductStatus {
   exchange: string
   product: string
   status: string
