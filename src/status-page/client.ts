@@ -2,8 +2,8 @@
  * The page in the browser: asks for /status.json every two seconds and draws it anew. Everything that comes from the daemon is put in as
  * text, never as markup. When no answer comes, the page says so and since when, and greys what it shows.
  */
-import type { Overview } from '../domain/overview.ts'
-import type { LineStatus } from '../domain/status.ts'
+import type { Overview } from '#domain/overview.ts'
+import type { LineStatus } from '#domain/status.ts'
 import { LANGUAGES, type Language, WORDS, type Words } from './words.ts'
 
 const EVERY_MS = 2_000
