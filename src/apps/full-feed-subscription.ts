@@ -1,7 +1,8 @@
 /** The daemon and its companions on the command line: which subcommand, which configuration, which exit code. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { EXIT } from './exit-codes.ts'
-import { newCommand, parseCommandLine, type SharedOptions, sharedOptionsOf } from './shared-options.ts'
+import { SUBCOMMAND_TEXTS } from './full-feed-subscription/subcommand-texts.ts'
+import { describeEnds, newCommand, parseCommandLine, type SharedOptions, sharedOptionsOf } from './shared-options.ts'
 
 interface RunOptions {
   untilEnd: boolean
@@ -132,15 +133,15 @@ nothing of ours is wrong, and the old list stays; 77 also when the front refuses
     )
     .requiredOption('--from <seq>', "sequence of the first tick, as in `seq` of export's rows", wholeNumber)
     .option('--again', 'also ticks that the stream holds already: it then has them twice', false)
-    .addHelpText(
-      'after',
-      '\nBesides, 69: the bus is out of reach, holds those ticks already, or left some to the next start of the daemon.',
-    )
     .action((options: { from: number; again: boolean }, sub: Command) => {
       const shared = sharedOptionsOf(sub)
       result = import('./full-feed-subscription/publish.ts').then(({ publish }) => publish(shared, env, options))
     })
 
+  for (const subcommand of command.commands) {
+    const text = SUBCOMMAND_TEXTS[subcommand.name()]
+    if (text !== undefined) describeEnds(subcommand, text)
+  }
   const usage = await parseCommandLine(command, argv)
   return usage ?? (await result)
 }

@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs'
 import { isAbsolute, resolve } from 'node:path'
 import { type EnvFile, readEnvFile } from '#config/env-file.ts'
+import { PROFILES } from '#config/profiles.ts'
 import { parseSecretRef } from '#config/secret-ref.ts'
 import { Failure } from '#domain/failure.ts'
 import type { SecretRef } from '#domain/secret-ref.ts'
@@ -33,15 +34,17 @@ export interface MarketSettings {
 
 const PUSH_TIMEOUT_MS = 3_000
 
-/** Throws a Failure when the env file that the profile needs is missing or damaged. */
+/** Throws a Failure for an unknown profile, and when the env file that the profile needs is missing or damaged. */
 export async function quickSettings(
   shared: SharedOptions,
   env: NodeJS.ProcessEnv,
   cwd: string,
 ): Promise<QuickSettings> {
   const asked = shared.profile ?? (env['FEED_PROFILE'] || null)
+  refuseUnknown(asked)
   const file = await envFileOf(asked ?? 'sim', shared, cwd)
   const profile = asked ?? file?.values.get('FEED_PROFILE') ?? 'sim'
+  refuseUnknown(profile)
   const setting = (name: string) => env[name] || file?.values.get(name) || null
   const [systemdDirectory] = (env['STATE_DIRECTORY'] ?? '').split(':')
   const stateDir = resolve(cwd, shared.stateDir ?? setting('FEED_STATE_DIR') ?? (systemdDirectory || './var'))
@@ -73,6 +76,21 @@ export async function quickSettings(
       },
     },
   }
+}
+
+/** Whether a Failure of `quickSettings` is about what an operator wrote. */
+export function isConfigurationFault({ kind }: Failure): boolean {
+  return kind === 'FEED_PROFILE' || kind.startsWith('env-file')
+}
+
+function refuseUnknown(profile: string | null): void {
+  if (profile === null || PROFILES.some((known) => known === profile)) return
+  const names = PROFILES.join(', ')
+  throw new Failure(
+    'FEED_PROFILE',
+    `there is no profile ${JSON.stringify(profile.slice(0, 40))}, only ${names}`,
+    `Use --profile with one of ${names}.`,
+  )
 }
 
 function secretOf(text: string | null, directory: string): SecretRef | null {

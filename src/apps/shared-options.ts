@@ -2,7 +2,7 @@
  * What the four commands have in common on the command line: the shared options, one way to end on bad usage, one way to choose
  * between a table for a person and JSON for a program. Nothing here reads the environment; it is handed in.
  */
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, Help } from 'commander'
 import { EXIT } from './exit-codes.ts'
 import { VERSION } from './version.ts'
 
@@ -34,13 +34,34 @@ export function newCommand(text: CommandText): Command {
     .version(VERSION, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .showHelpAfterError(`(see ${text.name} --help)`)
-    .configureHelp({ showGlobalOptions: true })
+    .configureHelp({ showGlobalOptions: true, boxWrap: wrapIndented })
     .exitOverride()
-  command.addHelpText(
+  return addSharedOptions(describeEnds(command, text))
+}
+
+/** What every command and subcommand tells below its options. */
+export function describeEnds(
+  command: Command,
+  { exitCodes, examples }: Pick<CommandText, 'exitCodes' | 'examples'>,
+): Command {
+  return command.addHelpText(
     'after',
-    `\nExit codes:\n${indented(text.exitCodes)}\n\nExamples:\n${indented(text.examples.map((line) => `$ ${line}`))}`,
+    `\nExit codes:\n${indented(exitCodes)}\n\nExamples:\n${indented(examples.map((line) => `$ ${line}`))}`,
   )
-  return addSharedOptions(command)
+}
+
+const plainHelp = new Help()
+
+/** A line that begins with blanks is a row of a list: what does not fit goes on below its second column. */
+function wrapIndented(text: string, width: number): string {
+  return text
+    .split('\n')
+    .map((line) => {
+      const lead = /^ +\S+ +/.exec(line)?.[0] ?? ''
+      const rest = plainHelp.boxWrap(line.slice(lead.length), width - lead.length)
+      return lead + rest.replaceAll('\n', `\n${' '.repeat(lead.length)}`)
+    })
+    .join('\n')
 }
 
 function addSharedOptions(command: Command): Command {
@@ -82,6 +103,7 @@ export async function parseCommandLine(
   argv: readonly string[],
   usageExitCode: number = EXIT.usage,
 ): Promise<number | null> {
+  takeBrokenPipes()
   throwInSubcommandsToo(command)
   try {
     await command.parseAsync([...argv], { from: 'user' })
@@ -93,6 +115,19 @@ export async function parseCommandLine(
     return usageExitCode
   }
 }
+
+/** A reader that goes away (`| head`) changes neither what a command does nor its exit code; a disk that is full is worth a word. */
+function takeBrokenPipes(): void {
+  process.stdout.off('error', onStdoutFault).on('error', onStdoutFault)
+  process.stderr.off('error', ignore).on('error', ignore)
+}
+
+function onStdoutFault(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') process.stderr.write(`stdout can't be written: ${error.message}\n`)
+}
+
+/** Whoever reads neither stream can't be told. */
+function ignore(): void {}
 
 function usageReport(command: Command, error: CommanderError, exitCode: number): object {
   const message = error.message.replace(/^error: /, '')

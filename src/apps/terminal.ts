@@ -119,7 +119,9 @@ function forPerson({ output, quiet }: TerminalOptions, paint: Terminal['paint'])
       erase()
       const width = (output.columns || 80) - 1
       // A line that wraps would take two rows and could not be erased by counting lines.
-      const lines = [headline, ...bars.map(formatBar)].map((line) => `  ${line}`.slice(0, width))
+      const lines = [headline, ...bars.map((bar) => formatBar(bar, width - 2))].map((line) =>
+        `  ${line}`.slice(0, width),
+      )
       output.write(`${lines.join('\n')}\n`)
       drawnLines = lines.length
     },
@@ -157,12 +159,16 @@ function forProgram({ form, output, quiet }: TerminalOptions, clock: Clock): Spe
   }
 }
 
-export function formatBar({ label, done, total, etaMs }: ProgressBar): string {
+/** On a narrow terminal the bar gives way to the figures. */
+export function formatBar({ label, done, total, etaMs }: ProgressBar, width = Number.POSITIVE_INFINITY): string {
   const ratio = total === 0 ? 1 : Math.min(1, done / total)
-  const filled = Math.round(ratio * BAR_WIDTH)
   const percent = `${Math.floor(ratio * 100)}%`.padStart(4)
   const eta = etaMs === null || ratio === 1 ? '' : `  ${formatDuration(etaMs)} left`
-  return `${label.padEnd(8)} ${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)} ${percent}  ${done}/${total}${eta}`
+  const [name, figures] = [label.padEnd(8), `${percent}  ${done}/${total}${eta}`]
+  const barWidth = Math.max(0, Math.min(BAR_WIDTH, width - name.length - figures.length - 2))
+  if (barWidth === 0) return `${name} ${figures}`
+  const filled = Math.round(ratio * barWidth)
+  return `${name} ${'█'.repeat(filled)}${'░'.repeat(barWidth - filled)} ${figures}`
 }
 
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string[] {

@@ -2,6 +2,7 @@
  * Would a start find everything it needs? Reports every problem of configuration and surroundings at once, each with its remedy, and
  * touches nothing. See #config/load-config.ts for what is read and preflight.ts for what is checked.
  */
+import { resolve } from 'node:path'
 import { type CheckResult, runPreflight } from '#adapters/preflight/run-preflight.ts'
 import { type Clock, systemClock } from '#clock.ts'
 import type { ParsedConfig } from '#config/parse-config.ts'
@@ -50,6 +51,9 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
   command.action((given: Record<string, unknown>) => {
     const shared = sharedOptionsOf(command)
     const source = given['source']
+    if (typeof source === 'string' && shared.envFile !== undefined && resolve(source) !== resolve(shared.envFile)) {
+      command.error('error: --source and --env-file name two files: give one of them')
+    }
     chosen = {
       shared: typeof source === 'string' ? { ...shared, envFile: source } : shared,
       requireBackup: given['requireBackup'] === true,

@@ -344,7 +344,13 @@ function profileFitsItsUse({ settings, envFile }: RuleInput): Finding[] {
   const findings: Finding[] = []
   if (settings.FEED_PROFILE === 'live' && settings.FEED_SUPERVISOR === 'local') {
     const message = 'local in profile live: nothing restarts the daemon when it dies'
-    findings.push(warning(['FEED_SUPERVISOR'], message, 'Use --supervisor systemd or compose.'))
+    findings.push(
+      warning(
+        ['FEED_SUPERVISOR'],
+        message,
+        'Watch it and start it again by hand; this version has no other supervisor yet.',
+      ),
+    )
   }
   if (settings.FEED_PROFILE === 'live' && adapterOf(settings) !== 'ctp') {
     const message = `${adapterOf(settings)} in profile live: consumers would take made-up ticks for the market`

@@ -18,8 +18,10 @@ export interface EnvFile {
   readonly values: ReadonlyMap<string, string>
   /** Permission bits, such as 0o600. */
   readonly mode: number
-  /** What is ambiguous or broken in it; the values are no good then. */
+  /** What is ambiguous or broken in it; `values` is then what the sound lines say, good for finding further problems and nothing else. */
   readonly problems: readonly Problem[]
+  /** Names whose lines are broken, as far as a broken line tells; `all`: nothing could be read. */
+  readonly damaged?: ReadonlySet<string> | 'all'
 }
 
 /** @throws Failure<EnvFileFailure> */
@@ -59,8 +61,10 @@ function unreadable(path: string, cause: unknown): Failure<EnvFileFailure> {
   return new Failure('env-file-unreadable', `env file ${path} can't be read: ${String(code)}`, remedy, cause)
 }
 
+type EnvText = Pick<EnvFile, 'values' | 'problems' | 'damaged'>
+
 /** Exported for the fuzz test; `path` is only for the messages. */
-export function parseEnvText(path: string, bytes: Uint8Array): Pick<EnvFile, 'values' | 'problems'> {
+export function parseEnvText(path: string, bytes: Uint8Array): EnvText {
   if (bytes.length > ENV_FILE_BYTES_MAX) {
     return damaged(
       path,
@@ -72,14 +76,16 @@ export function parseEnvText(path: string, bytes: Uint8Array): Pick<EnvFile, 'va
   if (text === null) {
     return damaged(path, 'is not text', 'Restore the file from its source: it holds bytes that no text has.')
   }
-  const problems = lineProblems(path, text)
-  if (problems.length > 0) return { values: new Map(), problems }
-  const values = Object.entries(parseEnv(text)).filter((entry): entry is [string, string] => entry[1] !== undefined)
-  return { values: new Map(values), problems: [] }
+  const { problems, damaged: names, sound } = lineProblems(path, text)
+  const values = Object.entries(parseEnv(sound.join('\n'))).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined && !names.has(entry[0]),
+  )
+  return { values: new Map(values), problems, damaged: names }
 }
 
-function damaged(path: string, what: string, remedy: string): Pick<EnvFile, 'values' | 'problems'> {
-  return { values: new Map(), problems: [{ name: 'env-file-damaged', message: `${path} ${what}`, remedy }] }
+function damaged(path: string, what: string, remedy: string): EnvText {
+  const problems = [{ name: 'env-file-damaged', message: `${path} ${what}`, remedy }]
+  return { values: new Map(), problems, damaged: 'all' }
 }
 
 function decoded(bytes: Uint8Array): string | null {
@@ -94,10 +100,19 @@ function decoded(bytes: Uint8Array): string | null {
 }
 
 const PROBLEMS_MAX = 50
+const FIRST_WORD = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)/
 const ASSIGNMENT = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=[ \t]*(.*)$/
 
-function lineProblems(path: string, text: string): Problem[] {
+interface LineFindings {
+  problems: Problem[]
+  damaged: Set<string>
+  sound: string[]
+}
+
+function lineProblems(path: string, text: string): LineFindings {
   const problems: Problem[] = []
+  const damaged = new Set<string>()
+  const sound: string[] = []
   const firstLine = new Map<string, number>()
   for (const [index, line] of text.split('\n').entries()) {
     if (problems.length >= PROBLEMS_MAX) break
@@ -105,7 +120,9 @@ function lineProblems(path: string, text: string): Problem[] {
     const report = (name: string, message: string, remedy: string) =>
       problems.push({ name, message: `${path} line ${index + 1}: ${message}`, remedy })
     const [, name, value = ''] = ASSIGNMENT.exec(line) ?? []
+    const faultsBefore = problems.length
     if (name === undefined) {
+      damaged.add(FIRST_WORD.exec(line)?.[1] ?? '')
       report('env-file-damaged', 'expected NAME=value, a comment or nothing', 'Correct the line or begin it with #.')
       continue
     }
@@ -116,8 +133,10 @@ function lineProblems(path: string, text: string): Problem[] {
     else report(shownName, `set already in line ${earlier}`, 'Remove one of the two lines.')
     const fault = valueFault(value)
     if (fault !== null) report(shownName, fault.message, fault.remedy)
+    if (problems.length > faultsBefore) damaged.add(name)
+    else sound.push(line)
   }
-  return problems
+  return { problems, damaged, sound }
 }
 
 function valueFault(value: string): Pick<Problem, 'message' | 'remedy'> | null {

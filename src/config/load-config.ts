@@ -15,7 +15,8 @@ import {
   shownValue,
   type ValueBehind,
 } from './parse-config.ts'
-import { PROFILES, type SettingName } from './schema.ts'
+import { PROFILES } from './profiles.ts'
+import type { SettingName } from './schema.ts'
 
 interface LoadInputs extends Omit<ConfigInputs, 'envFile' | 'behind'> {
   /** Follows references in settings that are no secrets; a Failure it throws becomes the setting's problem. Without it none is followed. */

@@ -68,9 +68,10 @@ export function parseConfig(inputs: ConfigInputs): ParsedConfig {
   const { settings, malformed } = readSettings(texts)
   for (const [name, problem] of lost) malformed.set(name, problem)
 
+  const broken = inputs.envFile?.damaged ?? new Set<string>()
+  const isLost = (name: SettingName) => malformed.has(name) || broken === 'all' || broken.has(name)
   // Without the file's values, or without knowing what for, the rules would only report echoes.
-  const blind =
-    (inputs.envFile?.problems.length ?? 0) > 0 || malformed.has('FEED_PROFILE') || malformed.has('FEED_ADAPTER')
+  const blind = broken === 'all' || isLost('FEED_PROFILE') || isLost('FEED_ADAPTER')
   const findings = blind
     ? []
     : applyRules({
@@ -78,7 +79,7 @@ export function parseConfig(inputs: ConfigInputs): ParsedConfig {
         references: allReferences(given),
         envFile: inputs.envFile,
         requireBackup: inputs.requireBackup ?? false,
-      }).filter(({ about }) => !about.some((name) => malformed.has(name)))
+      }).filter(({ about }) => !about.some(isLost))
   const problems = [
     ...(inputs.envFile?.problems ?? []),
     ...malformed.values(),
@@ -92,7 +93,8 @@ export function parseConfig(inputs: ConfigInputs): ParsedConfig {
   const config = configOf(settings, surroundings(inputs, allReferences(given)))
   if (problems.length === 0) return { ok: true, config, warnings }
   const disputed = findings.filter(isProblem).flatMap(({ about }) => about)
-  const draft = blind ? null : { config, doubtful: new Set([...malformed.keys(), ...disputed]) }
+  const doubtful = new Set([...SETTING_NAMES.filter(isLost), ...disputed])
+  const draft = blind ? null : { config, doubtful }
   return { ok: false, exitCode: 78, profile, problems, warnings, draft }
 }
 

@@ -3,6 +3,7 @@
  * documents it, and a test holds the two equal. What the names mean together is in config.ts, what must not be combined in config-rules.ts.
  */
 import { z } from 'zod'
+import { PROFILES } from './profiles.ts'
 import {
   bytes,
   decimal,
@@ -21,9 +22,6 @@ import {
   urls,
   whole,
 } from './value-forms.ts'
-
-export const PROFILES = ['sim', 'paper', 'staging', 'live'] as const
-export type Profile = (typeof PROFILES)[number]
 
 const ID = 'an id of up to 64 printable characters without spaces'
 const ID_PATTERN = /^[\x21-\x7e]{1,64}$/

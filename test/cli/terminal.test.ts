@@ -46,6 +46,12 @@ test('a bar is never wider than the terminal, or erasing it would miss a row', (
   for (const line of text().split('\n')) expect(line.length).toBeLessThan(70)
 })
 
+test('on a narrow terminal a bar gives way to its figures', () => {
+  const bar = { label: 'primary', done: 12_345, total: 17_999, etaMs: 75_000 }
+  expect(formatBar(bar, 48)).toBe('primary  ████░░  68%  12345/17999  1 m 15 s left')
+  expect(formatBar(bar, 30)).toBe('primary   68%  12345/17999  1 m 15 s left')
+})
+
 test('a program sees one JSON object per line, its bars at most once a second, the result last', () => {
   const { terminal, text, pass } = openOn({ form: 'json-lines' })
   terminal.step(STEP)

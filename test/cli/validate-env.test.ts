@@ -87,6 +87,27 @@ const CTP = [
   'CTP_PRIMARY_MD_ADDRESS=tcp://127.0.0.1:9',
 ]
 
+test('a line that is no setting hides nothing of what else is wrong, and is not echoed', async () => {
+  const file = envFile('.env.paper', [
+    ...CTP.filter((line) => !line.startsWith('CTP_PRIMARY_PASSWORD')),
+    'CTP_PRIMARY_PASSWORD hunter2-primary',
+    'METRICS_PORT=many',
+    'COVERAGE_THRESHOLD=7',
+  ])
+  const { problems } = await report(['--profile', 'paper', '--env-file', file, '--offline'], { METRICS_PORT: '' })
+  const names = problems.map(({ name }) => name)
+  expect(names).toEqual(expect.arrayContaining(['env-file-damaged', 'METRICS_PORT', 'COVERAGE_THRESHOLD']))
+  expect(names).not.toContain('CTP_PRIMARY_PASSWORD')
+  expect(JSON.stringify(problems)).not.toMatch(/hunter2/)
+})
+
+test('--source and --env-file that name two files are bad usage, the same file twice is not', async () => {
+  const one = envFile('one', ['SIM_INSTRUMENTS=5'])
+  const other = envFile('other', ['SIM_INSTRUMENTS=6'])
+  expect((await run(['--source', one, '--env-file', other])).code).toBe(64)
+  expect((await run(['--source', one, '--env-file', one, '--offline'])).code).toBe(0)
+})
+
 describe('profile sim', () => {
   test('needs nothing: exit 0, nothing created', async () => {
     const { outcome, profile, checks } = await report([])

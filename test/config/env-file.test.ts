@@ -45,7 +45,7 @@ describe('what could be meant in two ways is a problem that names its line and n
     ['a name that is none', '1A=hunter2', 'env-file-damaged', 'line 1: expected NAME=value'],
   ])('%s', (_, text, name, message) => {
     const { values, problems } = parse(text)
-    expect(values.size).toBe(0)
+    expect(values.has(name)).toBe(false)
     expect(problems).toHaveLength(1)
     expect(problems[0]?.name).toBe(name)
     expect(problems[0]?.message).toContain(message)

@@ -24,6 +24,8 @@ export interface LocalSupervisorOptions {
 const CONSOLE_TAIL_BYTES = 16_384
 /** Frames of a stack trace and the banner after it say nothing to an operator, and push what does out of sight. */
 const STACK_NOISE = /^ {4}at |^Node\.js v/
+/** A crash quotes the line of source that it happened in, and of a bundle that is all of it. */
+const WORDS_MAX = 400
 const LOOK_EVERY_MS = 50
 /** A bridge ends by itself when the daemon's end of its stdin closes. */
 const BRIDGE_GRACE_MS = 1_000
@@ -91,7 +93,8 @@ function lastLines(path: string, count: number): string[] {
     const tail = Buffer.alloc(Math.min(size, CONSOLE_TAIL_BYTES))
     const read = readSync(fd, tail, 0, tail.length, size - tail.length)
     const lines = tail.toString('utf8', 0, read).split('\n')
-    return lines.filter((line) => line.trim() !== '' && !STACK_NOISE.test(line)).slice(-count)
+    const telling = lines.filter((line) => line.trim() !== '' && !STACK_NOISE.test(line)).slice(-count)
+    return telling.map((line) => (line.length > WORDS_MAX ? `${line.slice(0, WORDS_MAX)}...` : line))
   } finally {
     closeSync(fd)
   }

@@ -1,6 +1,6 @@
 /** The health report where no daemon made one, and its readable forms: the plugin line, the details, CSV. */
 import type { Remediation, TransmittedHealth } from '#adapters/control/parse-answers.ts'
-import type { Problem } from '#domain/failure.ts'
+import { inSentences, type Problem } from '#domain/failure.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
 import { formatRatio, type Terminal } from '../terminal.ts'
 
@@ -43,7 +43,7 @@ export function unknownReport({ mode, profile, nowMs, problems }: UnknownReportF
     bus: { kind: 'none', backlog: 0, connected: false },
     remediation: NO_REMEDIATION,
     warnings: [],
-    errors: problems.map(({ message, remedy }) => `${message}. ${remedy}`),
+    errors: problems.map(inSentences),
   }
 }
 

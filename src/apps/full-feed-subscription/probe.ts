@@ -2,7 +2,7 @@
 import { controlClient } from '#adapters/control/control-client.ts'
 import { Failure, inSentences } from '#domain/failure.ts'
 import { EXIT } from '../exit-codes.ts'
-import { quickSettings } from '../quick-settings.ts'
+import { isConfigurationFault, quickSettings } from '../quick-settings.ts'
 import type { SharedOptions } from '../shared-options.ts'
 
 export async function probe(shared: SharedOptions, env: NodeJS.ProcessEnv, wantsReady: boolean): Promise<number> {
@@ -18,8 +18,9 @@ export async function probe(shared: SharedOptions, env: NodeJS.ProcessEnv, wants
     return ok ? EXIT.done : EXIT.notReady
   } catch (error) {
     if (!(error instanceof Failure)) throw error
-    tell(shared, { outcome: error.kind, exit_code: EXIT.notReady, detail: inSentences(error) })
-    return EXIT.notReady
+    const exitCode = isConfigurationFault(error) ? EXIT.configuration : EXIT.notReady
+    tell(shared, { outcome: error.kind, exit_code: exitCode, detail: inSentences(error) })
+    return exitCode
   }
 }
 

@@ -3,7 +3,7 @@ import { controlClient } from '#adapters/control/control-client.ts'
 import { readCatalogue } from '#config/contract-files.ts'
 import { Failure, problemOf } from '#domain/failure.ts'
 import { EXIT } from '../exit-codes.ts'
-import { quickSettings } from '../quick-settings.ts'
+import { isConfigurationFault, quickSettings } from '../quick-settings.ts'
 import type { SharedOptions } from '../shared-options.ts'
 
 export async function subscribe(
@@ -30,7 +30,7 @@ export async function subscribe(
     return EXIT.done
   } catch (error) {
     if (!(error instanceof Failure)) throw error
-    const isInput = error.kind.startsWith('contract') || error.kind.startsWith('env-file')
+    const isInput = error.kind.startsWith('contract') || isConfigurationFault(error)
     return report(shared, isInput ? EXIT.configuration : EXIT.notReady, error.kind, problemOf(error))
   }
 }

@@ -5,7 +5,7 @@ import { request } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import { Failure, problemOf } from '#domain/failure.ts'
 import { EXIT } from '../exit-codes.ts'
-import { quickSettings } from '../quick-settings.ts'
+import { isConfigurationFault, quickSettings } from '../quick-settings.ts'
 import type { SharedOptions } from '../shared-options.ts'
 
 const CONNECT_TIMEOUT_MS = 3_000
@@ -23,7 +23,7 @@ export async function tail(shared: SharedOptions, env: NodeJS.ProcessEnv, patter
     if (!(error instanceof Failure)) throw error
     const { name, message, remedy } = problemOf(error)
     process.stderr.write(`${name}: ${message}\n  -> ${remedy}\n`)
-    return EXIT.notReady
+    return isConfigurationFault(error) ? EXIT.configuration : EXIT.notReady
   }
 }
 
