@@ -46,6 +46,7 @@ export const LINES: Page = {
         12,
         series({ title: 'What became of the ticks', about: 'Per second, by line and outcome.' }, [
           [`rate(md_ticks_total{${PROFILE}}[$__rate_interval])`, '{{feed}} {{outcome}}'],
+          [`rate(md_ticks_dropped_total{${PROFILE}}[$__rate_interval])`, '{{feed}} dropped by its bridge'],
         ]),
       ],
     ],

@@ -42,6 +42,8 @@ export class BridgeFrames {
   lastFrameMs: number
   /** As the present bridge last told them. */
   counters = { ...NO_COUNTS }
+  /** Over all bridges of the line, and CLOCK_MONOTONIC of the last time; null while there was none. */
+  drops: { ticks: number; lastMs: number } | null = null
   /** What the present bridge last complained of, with the negative code of its own words. */
   complaint: (BridgeWords & { code: number }) | null = null
   /** What the present bridge last said in words. */
@@ -149,7 +151,10 @@ export class BridgeFrames {
     const { line, env } = this.#parts
     // Ticks without an instrument number leave no hole, and the holes of a bridge's last second may come without counters.
     const lost = Math.max(dropped - this.counters.dropped, this.#missing - this.#toldMissing)
-    if (lost > 0) env.log('warn', `${line}: the bridge dropped ${lost} ticks that were not read in time`)
+    if (lost > 0) {
+      this.drops = { ticks: (this.drops?.ticks ?? 0) + lost, lastMs: env.clock.monotonicMs() }
+      env.log('warn', `${line}: the bridge dropped ${lost} ticks that were not read in time`)
+    }
     this.counters = { received, written, dropped, highWater }
     this.#toldMissing = this.#missing
   }

@@ -6,6 +6,7 @@ import { OUTCOME_NAMES, Outcome } from '#domain/arbitration.ts'
 import type { LineCoverage } from '#domain/coverage.ts'
 import { FAILOVER_SENTENCES } from '#domain/failover-reason.ts'
 import { type Failure, inSentences } from '#domain/failure.ts'
+import { DEFAULT_HEALTH_THRESHOLDS, deliversTicks, isTicking, type LineFacts } from '#domain/health.ts'
 import { formatVtSymbol } from '#domain/instrument.ts'
 import type { InstrumentTable } from '#domain/instrument-table.ts'
 import type { RecentHistogram } from '#domain/interval-histogram.ts'
@@ -21,6 +22,7 @@ import { coverageOfLine } from './line-coverage.ts'
 import type { LineSession } from './line-session.ts'
 import type { MarketClock } from './market-clock.ts'
 import type { FeedBus } from './open-bus.ts'
+import { ProductStates } from './product-states.ts'
 import type { SecretWatch } from './secret-watch.ts'
 import type { TickPath } from './tick-path.ts'
 
@@ -34,6 +36,8 @@ export interface StatusParts {
   calendar: MarketCalendar
   marketClock: MarketClock
   clock: Clock
+  /** CLOCK_MONOTONIC since which both pipes are read without a break. */
+  readingSinceMs(): number
   latency: RecentHistogram
   throughput: Throughput
   /** Of the ticks that the line brought first. */
@@ -74,17 +78,28 @@ export interface JournalFacts {
   readonly isUnpublishedAtRisk: boolean
 }
 
-/** Accepted ticks per second over the last whole seconds. */
+const RATE_SPAN_MS = 5_000
+const RATE_EVERY_MS = 250
+
+/** Ticks per second over the last five seconds; at the start over as many as there were. */
 export class Throughput {
-  #beforeCount = 0
-  #beforeMs = 0
+  /** Oldest first; the first one is as old as the span, or where counting began. */
+  readonly #samples: { atMs: number; count: number }[] = []
   perSecond = 0
 
-  sample(accepted: number, nowMs: number): void {
-    if (nowMs - this.#beforeMs < 1_000) return
-    if (this.#beforeMs > 0) this.perSecond = ((accepted - this.#beforeCount) * 1_000) / (nowMs - this.#beforeMs)
-    this.#beforeCount = accepted
-    this.#beforeMs = nowMs
+  /** To be called several times a second with a count that only grows. */
+  sample(count: number, nowMs: number): void {
+    const samples = this.#samples
+    // The time before the first tick is no time of the feed: a rate that begins there would take seconds to come true.
+    if (count === 0) samples.length = 0
+    const newest = samples.at(-1)
+    if (newest !== undefined && nowMs - newest.atMs < RATE_EVERY_MS) return
+    samples.push({ atMs: nowMs, count })
+    while (samples[1] !== undefined && nowMs - samples[1].atMs >= RATE_SPAN_MS) samples.shift()
+    const [oldest] = samples
+    if (oldest !== undefined && nowMs > oldest.atMs) {
+      this.perSecond = ((count - oldest.count) * 1_000) / (nowMs - oldest.atMs)
+    }
   }
 }
 
@@ -95,6 +110,8 @@ export function feedStatus(parts: StatusParts): FeedStatus {
   const serving = sessions[supervisor.serving]
   const coverage = servingCoverage(parts)
   const ready = readiness(parts)
+  // Of the window that runs or is next: between the close of the day and the evening the ticks' own trading day is still the old one.
+  const span = calendar.windowAt(marketMs)
   const { step, automation } = { step: supervisor.lastStep, automation: supervisor.state.automation }
   return {
     schema: 'feed-supervisor/status/1',
@@ -103,8 +120,8 @@ export function feedStatus(parts: StatusParts): FeedStatus {
     version: identity.version,
     profile: identity.profile,
     adapter: identity.adapter,
-    window: calendar.windowAt(marketMs).window,
-    trading_day: String(supervisor.tradingDay),
+    window: span.window,
+    trading_day: String(span.tradingDay),
     session_state: calendar.marketState(marketMs),
     market_time: isoShanghai(marketMs),
     serving_line: supervisor.serving,
@@ -156,10 +173,37 @@ export function feedStatus(parts: StatusParts): FeedStatus {
   }
 }
 
-export function servingCoverage({ sessions, table, path, supervisor }: StatusParts): LineCoverage | null {
+export function servingCoverage(parts: StatusParts): LineCoverage | null {
+  const { table, supervisor } = parts
   const { tradingDay, serving } = supervisor
-  const session = sessions[serving]
-  return session === null ? null : coverageOfLine(session, { table, path, tradingDay })
+  const session = parts.sessions[serving]
+  return session === null ? null : coverageOfLine(session, { table, tradingDay, isTicking: tickingOn(parts, session) })
+}
+
+/** The same judgement as in the health report, by the default thresholds. */
+function tickingOn(parts: StatusParts, { index }: LineSession): (slot: number) => boolean {
+  const { path, supervisor, clock, marketClock } = parts
+  const products = new ProductStates(parts, marketClock.nowMs())
+  const nowMs = clock.monotonicMs()
+  const { lastLiveMs } = path.lines[index]
+  const lines = { primary: lineFacts(parts, 'primary'), backup: lineFacts(parts, 'backup') }
+  const delivers = deliversTicks({ feedState: supervisor.feedState, lines })
+  return (slot) => {
+    const lastMs = lastLiveMs[slot] ?? 0
+    if (lastMs === 0) return false
+    const gapMs = path.expectedGapMs[slot] ?? Number.NaN
+    const expectedGapMs = Number.isNaN(gapMs) ? null : gapMs
+    const isOpen = products.of(slot).sessionState === 'open'
+    return isTicking({ isOpen, delivers, lastTickAgeMs: nowMs - lastMs, expectedGapMs }, DEFAULT_HEALTH_THRESHOLDS)
+  }
+}
+
+export function lineFacts({ sessions, supervisor, clock }: StatusParts, line: Line): LineFacts | null {
+  const session = sessions[line]
+  if (session === null) return null
+  const { state, drops } = session
+  const dropped = drops && { ticks: drops.ticks, agoMs: clock.monotonicMs() - drops.lastMs }
+  return { state, pulseReason: supervisor.pulses[line]?.reason ?? 'subscribing', dropped }
 }
 
 /** READY is coverage, as `#domain/readiness.ts` has it: what is missing otherwise, and whether it will come by itself. */
@@ -272,7 +316,7 @@ function lineStatus(parts: StatusParts, session: LineSession | null, nowMs: numb
     rate_limit_hits: session.rateLimitHits,
     login_attempts: session.loginOutcomes.granted,
     disconnects: [...session.disconnects.values()].reduce((sum, count) => sum + count, 0),
-    dropped: session.counters.dropped,
+    dropped: session.drops?.ticks ?? 0,
     secret: parts.secrets.statusOf(session.line),
   }
 }

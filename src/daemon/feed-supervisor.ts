@@ -183,9 +183,11 @@ export class FeedSupervisor {
     if (session === null) return null
     const reading = measurePulse(this.#parts.evidence.evidenceOf(session, nowMs), this.#parts.liveness, nowMs)
     const before = this.pulses[line]
-    if (before?.reason !== reading.reason) {
+    // Of a line that was never up, that it is not up yet is no news; the first look at it is none at all.
+    if (before !== null && before.reason !== reading.reason) {
+      const isComingUp = reading.reason === 'not-connected' && session.loginOutcomes.accepted === 0
       this.#parts.log(
-        reading.pulse === 'red' ? 'warn' : 'info',
+        reading.pulse === 'red' && !isComingUp ? 'warn' : 'info',
         `${line} is ${reading.pulse}: ${PULSE_SENTENCES[reading.reason]}`,
       )
     }

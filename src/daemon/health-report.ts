@@ -1,21 +1,15 @@
 /** The health report of contract section 3, from the daemon's own evidence: gathers it, lets `#domain/health.ts` judge, adds the frame. */
 import { type CatalogueEntry, type ContractFacts, type ContractOnLine, NO_EVIDENCE } from '#domain/contract-facts.ts'
-import {
-  DEFAULT_HEALTH_THRESHOLDS,
-  type HealthThresholds,
-  type HealthVerdict,
-  judgeHealth,
-  type LineFacts,
-} from '#domain/health.ts'
+import { DEFAULT_HEALTH_THRESHOLDS, type HealthThresholds, type HealthVerdict, judgeHealth } from '#domain/health.ts'
 import { formatVtSymbol } from '#domain/instrument.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
-import type { Line } from '#domain/line.ts'
 import type { ListingPeriod } from '#domain/listing-period.ts'
 import type { SessionState } from '#domain/session-calendar.ts'
 import type { LineStatus } from '#domain/status.ts'
 import { Subscription, type SubscriptionBook } from '#domain/subscription-book.ts'
-import { feedStatus, journalTrouble, type StatusParts } from './feed-status.ts'
+import { feedStatus, journalTrouble, lineFacts, type StatusParts } from './feed-status.ts'
 import type { LineSession } from './line-session.ts'
+import { ProductStates } from './product-states.ts'
 import type { LineTicks } from './tick-path.ts'
 
 export interface HealthQuestion {
@@ -85,41 +79,6 @@ export function healthReport(parts: StatusParts, question: HealthQuestion): Heal
   }
 }
 
-/** Each product is asked of the calendar once per report. */
-class ProductStates {
-  readonly #parts: StatusParts
-  readonly #marketMs: number
-  readonly #known: { sessionState: SessionState; inStateForMs: number }[] = []
-
-  constructor(parts: StatusParts, marketMs: number) {
-    this.#parts = parts
-    this.#marketMs = marketMs
-  }
-
-  of(slot: number): { sessionState: SessionState; inStateForMs: number } {
-    const { table, calendar } = this.#parts
-    const product = table.productIndex[slot] ?? 0
-    const known = this.#known[product]
-    if (known !== undefined) return known
-    const name = table.name(slot)
-    const sessionState = calendar.productState(name.exchange, name.product, this.#marketMs)
-    const fresh = { sessionState, inStateForMs: this.#heldFor(name.exchange, name.product, sessionState) }
-    this.#known[product] = fresh
-    return fresh
-  }
-
-  /** How long the state has held, looked for over the last ten minutes: health asks for no more. */
-  #heldFor(exchange: string, product: string, state: SessionState): number {
-    const { calendar } = this.#parts
-    let provenMs = 0
-    for (const minutes of [1, 2, 5, 10]) {
-      if (calendar.productState(exchange, product, this.#marketMs - minutes * 60_000) !== state) break
-      provenMs = minutes * 60_000
-    }
-    return provenMs
-  }
-}
-
 /** Every contract on a list, one after the other in one object: 25,000 times five of them would be most of the work. */
 function* contractsOf(
   parts: StatusParts,
@@ -178,15 +137,20 @@ class SlotOnLine implements ContractOnLine {
   subscribed = false
   refused = false
   lastTickAgeMs: number | null = null
+  watchedForMs = 0
   missedTicks = 0
   readonly #book: SubscriptionBook
   readonly #ticks: LineTicks
   readonly #nowMs: number
+  readonly #session: LineSession
+  readonly #readingSinceMs: number
 
-  constructor({ path, clock }: StatusParts, session: LineSession) {
+  constructor({ path, clock, readingSinceMs }: StatusParts, session: LineSession) {
     this.#book = session.book
     this.#ticks = path.lines[session.index]
     this.#nowMs = clock.monotonicMs()
+    this.#session = session
+    this.#readingSinceMs = readingSinceMs()
   }
 
   turnTo(slot: number): void {
@@ -196,12 +160,7 @@ class SlotOnLine implements ContractOnLine {
     this.subscribed = state === Subscription.subscribed
     this.refused = state === Subscription.refused
     this.lastTickAgeMs = lastLiveMs === 0 ? null : this.#nowMs - lastLiveMs
+    this.watchedForMs = this.#nowMs - Math.max(this.#session.subscribedSinceMs(slot), this.#readingSinceMs)
     this.missedTicks = this.#ticks.missed[slot] ?? 0
   }
-}
-
-function lineFacts(parts: StatusParts, line: Line): LineFacts | null {
-  const session = parts.sessions[line]
-  const pulse = parts.supervisor.pulses[line]
-  return session === null ? null : { state: session.state, pulseReason: pulse?.reason ?? 'subscribing' }
 }

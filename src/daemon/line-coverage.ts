@@ -3,16 +3,15 @@ import { CONTRACT_MARK, type LineCoverage, measureCoverage } from '#domain/cover
 import type { InstrumentTable } from '#domain/instrument-table.ts'
 import { Subscription } from '#domain/subscription-book.ts'
 import type { LineSession } from './line-session.ts'
-import type { TickPath } from './tick-path.ts'
 
 export function coverageOfLine(
   { book }: LineSession,
-  { table, path, tradingDay }: { table: InstrumentTable; path: TickPath; tradingDay: number },
+  { table, tradingDay, isTicking }: { table: InstrumentTable; tradingDay: number; isTicking(slot: number): boolean },
 ): LineCoverage {
   const marks = new Uint8Array(table.count)
   const products: { exchange: string; product: string }[] = []
   for (let slot = 0; slot < marks.length; slot++) {
-    const ticked = path.ticked[slot] === 1 ? CONTRACT_MARK.ticked : 0
+    const ticked = isTicking(slot) ? CONTRACT_MARK.ticked : 0
     const lastDay = table.expiryDay[slot] === tradingDay ? CONTRACT_MARK.lastDay : 0
     marks[slot] = MARKS[book.state(slot)] | ticked | lastDay
     products[table.productIndex[slot] ?? 0] ??= table.name(slot)

@@ -66,7 +66,7 @@ export class LineSession {
   connectFailures = 0
   /** Why no bridge can ever bring more, in the bridge's own words; null while one may. */
   unusableInput: string | null = null
-  readonly disconnects = new Map<string, number>()
+  readonly disconnects = new Map<DisconnectReason, number>()
 
   readonly #env: LineEnvironment
   readonly #inbox: LineInbox
@@ -145,6 +145,13 @@ export class LineSession {
   /** CLOCK_MONOTONIC of the last frame of any kind. */
   get lastFrameMs(): number {
     return this.#frames.lastFrameMs
+  }
+  get drops(): BridgeFrames['drops'] {
+    return this.#frames.drops
+  }
+  /** CLOCK_MONOTONIC since which the contract is subscribed. */
+  subscribedSinceMs(slot: number): number {
+    return this.#subscriber.subscribedSinceMs(slot)
   }
   get counters(): BridgeFrames['counters'] {
     return this.#frames.counters
@@ -378,8 +385,7 @@ export class LineSession {
     this.#subscriber.dropped()
     this.connected = false
     this.loggedIn = false
-    const label = disconnectLabel(reason)
-    this.disconnects.set(label, (this.disconnects.get(label) ?? 0) + 1)
+    this.#countDisconnect(disconnectLabel(reason))
     this.#loginScope.abort()
     this.#inbox.put({ type: 'disconnected', reason })
     this.#progress.become('connecting', `the front disconnected us (reason ${reason})`)
@@ -387,11 +393,16 @@ export class LineSession {
 
   #onEnded(bridge: Bridge, end: BridgeEnd): void {
     if (this.#bridge !== bridge && this.#bridge !== null) return
+    if (this.connected && this.#isStarted) this.#countDisconnect('bridge-ended')
     this.connected = false
     this.loggedIn = false
     this.#loginScope.abort()
     this.#inbox.put({ type: 'ended', end, complaint: this.#frames.complaint })
     this.#env.changed()
+  }
+
+  #countDisconnect(reason: DisconnectReason): void {
+    this.disconnects.set(reason, (this.disconnects.get(reason) ?? 0) + 1)
   }
 
   #watchSilence(): void {
@@ -406,8 +417,20 @@ export class LineSession {
 
 const RANK = { off: 0, 'logged-in': 1, streaming: 2 } as const satisfies Record<WantedUp, number>
 
+/** A bridge that ends while it is connected takes the connection with it. */
+export const DISCONNECT_REASONS = [
+  'read-failed',
+  'write-failed',
+  'heartbeat-timeout',
+  'heartbeat-send-failed',
+  'bad-packet',
+  'other',
+  'bridge-ended',
+] as const
+type DisconnectReason = (typeof DISCONNECT_REASONS)[number]
+
 /** Metric label for a vendor's disconnect reason: a closed set, since other libraries deliver numbers of their own. */
-function disconnectLabel(reason: number): string {
+function disconnectLabel(reason: number): DisconnectReason {
   switch (reason) {
     case 0x1001:
       return 'read-failed'

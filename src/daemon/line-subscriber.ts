@@ -5,6 +5,7 @@
 import type { Bridge } from '#adapters/feeds/bridge-process.ts'
 import { type Clock, sleep } from '#clock.ts'
 import { FEED_ERROR_TEXTS, kindOfReturnCode, kindOfSubscribeError } from '#domain/feed-error.ts'
+import { INSTRUMENTS_MAX } from '#domain/instrument-table.ts'
 import type { Line } from '#domain/line.ts'
 import { nextAttempt, paceAfterDrops } from '#domain/retry.ts'
 import { Subscription, SubscriptionBook } from '#domain/subscription-book.ts'
@@ -56,6 +57,7 @@ export class LineSubscriber {
   #isFull = false
   /** Sessions in a row that the front cut while contracts were being asked for. */
   #dropsWhileAsking = 0
+  readonly #subscribedSinceMs = new Float64Array(INSTRUMENTS_MAX)
   #wake: (() => void) | null = null
 
   constructor(parts: SubscriberParts) {
@@ -147,7 +149,15 @@ export class LineSubscriber {
     if (this.book.state(slot) === Subscription.requested) this.acknowledged(slot)
   }
 
+  /** CLOCK_MONOTONIC since which the contract is subscribed, as far as it is. */
+  subscribedSinceMs(slot: number): number {
+    return this.#subscribedSinceMs[slot] ?? 0
+  }
+
   acknowledged(slot: number): void {
+    if (this.book.state(slot) !== Subscription.subscribed) {
+      this.#subscribedSinceMs[slot] = this.#parts.env.clock.monotonicMs()
+    }
     this.book.acknowledge(slot)
     const { progress } = this.#parts
     if (this.book.requested === 0) this.wake()

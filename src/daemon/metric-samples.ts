@@ -18,7 +18,7 @@ import { linesOf, type StatusParts, servingCoverage } from './feed-status.ts'
 import type { FeedSupervisor } from './feed-supervisor.ts'
 import type { HostFacts } from './host-facts.ts'
 import { coverageOf } from './line-evidence.ts'
-import type { LineSession } from './line-session.ts'
+import { DISCONNECT_REASONS, type LineSession } from './line-session.ts'
 import type { FeedBus } from './open-bus.ts'
 
 const LINE_STATES: readonly LineState[] = [
@@ -162,6 +162,7 @@ function metricSamples(
     ],
     ['md_tick_coverage_ratio', [plain(coverage?.tickedRatio ?? 0)]],
     ['md_product_coverage_ratio', productCoverage(coverage)],
+    ['md_ticks_dropped_total', lines.map(({ line, drops }) => ({ labels: { feed: line }, value: drops?.ticks ?? 0 }))],
     [
       'md_rate_limit_hits_total',
       lines.map(({ line, rateLimitHits }) => ({ labels: { feed: line }, value: rateLimitHits })),
@@ -175,7 +176,7 @@ function metricSamples(
     [
       'md_disconnects_total',
       lines.flatMap(({ line, disconnects }) =>
-        [...disconnects].map(([reason, value]) => ({ labels: { feed: line, reason }, value })),
+        DISCONNECT_REASONS.map((reason) => ({ labels: { feed: line, reason }, value: disconnects.get(reason) ?? 0 })),
       ),
     ],
     [

@@ -157,11 +157,12 @@ async function openAndRun(
     readingSinceMs()
     returning.releaseIfDue(nowMs)
     supervisor.round()
+    latency.recent.turn(nowMs)
     throughput.sample(path.accepted, nowMs)
     for (const index of [0, 1] as const) lineThroughput[index].sample(path.lines[index].firstArrivals, nowMs)
   }
   const status: StatusParts = {
-    ...{ supervisor, sessions, path, bus, clock, throughput, lineThroughput },
+    ...{ supervisor, sessions, path, bus, clock, readingSinceMs, throughput, lineThroughput },
     table: slots.table,
     resting: () => list.resting,
     calendar: feed.calendar,

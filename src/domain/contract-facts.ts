@@ -16,6 +16,8 @@ export interface ContractOnLine {
   refused: boolean
   /** Age of the last live tick; null when none came in this trading day. Off-session ticks are no sign of life. */
   lastTickAgeMs: number | null
+  /** For how long ticks of it could have been read: since it was subscribed, or this process last slept. Null where nobody knows. */
+  watchedForMs?: number | null
   /** News of the contract that the other line brought since; null when nobody counted. */
   missedTicks: number | null
 }

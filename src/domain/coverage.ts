@@ -11,7 +11,7 @@ export const CONTRACT_MARK = {
   subscribed: 2,
   /** The front refused it. It stays expected. */
   refused: 4,
-  /** A live tick of it came on this line in this trading day. */
+  /** It ticks, as `#domain/health.ts` has it. */
   ticked: 8,
   /** Its last trading day: it may leave the front at any time, so it is expected only for as long as it is subscribed. */
   lastDay: 16,

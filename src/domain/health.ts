@@ -41,6 +41,8 @@ export const DEFAULT_HEALTH_THRESHOLDS: HealthThresholds = {
 export interface LineFacts {
   state: LineState
   pulseReason: PulseReason
+  /** Ticks that its bridge had to drop because this daemon read too late, and how long ago the last of them; null when there are none. */
+  dropped?: { ticks: number; agoMs: number } | null
 }
 
 /** What the daemon says of itself. */
@@ -205,13 +207,52 @@ function sortContract(contract: ContractFacts, sorted: SortedContracts, input: H
   }
   if (here?.listed !== true && contract.isDemanded !== true && isListedAnywhere(contract)) return
   sorted.expected++
-  if (here !== null && here.lastTickAgeMs !== null) sorted.ticked++
+  if (here !== null && ticksNow(contract, here, input)) sorted.ticked++
   if (!isSubscribed && here?.refused === true) sorted.refused.push(nameOf(contract))
   else if (!isSubscribed) {
     sorted.missing.push(nameOf(contract))
     if (listing.openDay === input.tradingDay) sorted.missingNewcomers++
   }
   if (input.sessionState === 'open' && !isLastDay) findStalls(contract, sorted.stalled, input.thresholds, serving)
+}
+
+function ticksNow(contract: ContractFacts, here: ContractOnLine, { daemon, thresholds }: HealthInput): boolean {
+  const { sessionState, expectedGapMs } = contract
+  const delivers = typeof daemon === 'string' || deliversTicks(daemon)
+  return isTicking(
+    { isOpen: sessionState === 'open', delivers, lastTickAgeMs: here.lastTickAgeMs, expectedGapMs },
+    thresholds,
+  )
+}
+
+export interface TickingFacts {
+  isOpen: boolean
+  /** Whether the feed delivers anything at all. */
+  delivers: boolean
+  /** Null when it brought no tick in this trading day. */
+  lastTickAgeMs: number | null
+  expectedGapMs: number | null
+}
+
+/**
+ * Does the contract tick? It did in this trading day; and while it trades, its last tick is no older than its usual gap explains. A quiet
+ * contract's silence proves nothing, but a feed that delivers nothing has no contract that ticks.
+ */
+export function isTicking(
+  facts: TickingFacts,
+  thresholds: Pick<HealthThresholds, 'lagWarningMs' | 'gapFactor'>,
+): boolean {
+  const { isOpen, delivers, lastTickAgeMs, expectedGapMs } = facts
+  if (lastTickAgeMs === null) return false
+  if (!isOpen) return true
+  if (!delivers) return false
+  const gapMs = expectedGapMs ?? Number.POSITIVE_INFINITY
+  return lastTickAgeMs < Math.max(thresholds.lagWarningMs, gapMs * thresholds.gapFactor)
+}
+
+export function deliversTicks({ feedState, lines }: Pick<DaemonFacts, 'feedState' | 'lines'>): boolean {
+  const isSilent = (line: Line) => lines[line] === null || lines[line].pulseReason === 'market-silent-on-both'
+  return feedState !== 'GAP' && feedState !== 'KILLED' && !(isSilent('primary') && isSilent('backup'))
 }
 
 function isCarried({ lines }: ContractFacts): boolean {
@@ -249,6 +290,20 @@ function judgeDaemon({ daemon, sessionState }: HealthInput, findings: Findings):
   }
   judgeFeedState(daemon.feedState, findings)
   judgeLines(daemon, sessionState, findings)
+  judgeDrops(daemon, findings)
+}
+
+/** What was dropped an hour ago is for the log; what was dropped just now may be dropped again. */
+const DROPS_TOLD_FOR_MS = 600_000
+
+function judgeDrops({ lines }: DaemonFacts, findings: Findings): void {
+  for (const line of LINES) {
+    const dropped = lines[line]?.dropped ?? null
+    if (dropped === null || dropped.agoMs > DROPS_TOLD_FOR_MS) continue
+    findings.warnings.push(
+      `${line}: its bridge had to drop ticks because they were read too late: ${dropped.ticks} so far, the last ones ${Math.round(dropped.agoMs / 1_000)} s ago.`,
+    )
+  }
 }
 
 function judgeFeedState(feedState: FeedState, findings: Findings): void {
@@ -284,6 +339,9 @@ function judgeLines({ lines }: DaemonFacts, sessionState: SessionState, findings
   const isUseless = (line: Line): boolean => {
     const facts = lines[line]
     return facts === null || (isBroken(line) && FAULT_OF_REASON[facts.pulseReason] !== 'impaired')
+  }
+  if (sessionState === 'open' && LINES.every((line) => lines[line]?.pulseReason === 'market-silent-on-both')) {
+    findings.warnings.push(PULSE_SENTENCES['market-silent-on-both'])
   }
   for (const line of LINES.filter(isBroken)) {
     const { pulseReason = 'failed' } = lines[line] ?? {}
@@ -356,8 +414,9 @@ function judgeStall(
   if (here === null || !here.subscribed || contract.tickEvidence === 'none') return null
   const lagMs = here.lastTickAgeMs
   if (lagMs !== null && lagMs < thresholds.lagWarningMs) return null
-  // Nothing is owed from before the product opened.
-  const owedMs = Math.min(lagMs ?? Number.POSITIVE_INFINITY, contract.inStateForMs)
+  // Nothing is owed from before the product opened, or from before anybody could have heard it.
+  const heardForMs = here.watchedForMs ?? Number.POSITIVE_INFINITY
+  const owedMs = Math.min(lagMs ?? Number.POSITIVE_INFINITY, contract.inStateForMs, heardForMs)
   if (owedMs < thresholds.lagWarningMs) return null
   const stall = (evidence: StallEvidence, isCritical: boolean): Stall => ({
     lag_seconds: lagMs === null ? null : lagMs / 1000,

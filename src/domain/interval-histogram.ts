@@ -38,7 +38,7 @@ export class IntervalHistogram {
   }
 }
 
-/** Observations of the last one to two spans, so that a quantile speaks of the present without keeping samples. */
+/** Observations of the last one to two spans, so that a quantile speaks of the present without keeping samples. Turned by whoever keeps it. */
 export class RecentHistogram {
   #current = new IntervalHistogram()
   #previous = new IntervalHistogram()
@@ -58,15 +58,17 @@ export class RecentHistogram {
    * @param nowMs monotonic
    */
   quantileMs(quantile: number, nowMs: number, least = 1): number | null {
-    this.#turn(nowMs)
+    this.turn(nowMs)
     if (this.#current.total + this.#previous.total < least) return null
     const counts = this.#current.counts.map((count, i) => count + (this.#previous.counts[i] ?? 0))
     return quantileOf(counts, this.#current.total + this.#previous.total, quantile)
   }
 
-  #turn(nowMs: number): void {
+  /** To be called often: what was observed since the last call counts as observed now. */
+  turn(nowMs: number): void {
+    if (this.#turnedAtMs === Number.NEGATIVE_INFINITY) this.#turnedAtMs = nowMs
     if (nowMs - this.#turnedAtMs < this.#spanMs) return
-    const isLongAgo = nowMs - this.#turnedAtMs >= 2 * this.#spanMs && this.#turnedAtMs !== Number.NEGATIVE_INFINITY
+    const isLongAgo = nowMs - this.#turnedAtMs >= 2 * this.#spanMs
     const oldest = this.#previous
     this.#previous = this.#current
     this.#current = oldest

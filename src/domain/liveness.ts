@@ -18,6 +18,7 @@ export type PulseReason =
   | 'market-quiet'
   | 'too-quiet-to-judge'
   | 'exchange-silent-on-both'
+  | 'market-silent-on-both'
   | 'standing-by'
   // yellow
   | 'off-hours'
@@ -52,6 +53,8 @@ export const FAULT_OF_REASON = {
   'market-quiet': 'none',
   'too-quiet-to-judge': 'none',
   'exchange-silent-on-both': 'none',
+  // No fault of a line, and no reason to move; but nobody trades, and somebody should look.
+  'market-silent-on-both': 'none',
   'standing-by': 'none',
   'off-hours': 'rising',
   subscribing: 'rising',
@@ -83,6 +86,8 @@ export const PULSE_SENTENCES: Record<PulseReason, string> = {
   'market-quiet': 'The line is up and no exchange is in continuous trading.',
   'too-quiet-to-judge': 'The line is up and the market is too quiet to demand ticks.',
   'exchange-silent-on-both': 'An exchange is silent on both lines, so the line is not to blame.',
+  'market-silent-on-both':
+    'Every liquid exchange is silent on both lines: a halt of all of them, or a fault that the lines share.',
   'standing-by': 'The line stands by as configured and can be raised.',
   'off-hours': 'The line is down while the market is closed.',
   subscribing: 'The line is logged in and still subscribing.',
@@ -310,6 +315,7 @@ type SilenceReason =
   | 'market-quiet'
   | 'too-quiet-to-judge'
   | 'exchange-silent-on-both'
+  | 'market-silent-on-both'
   | 'awaiting-first-tick'
   | 'silent-alone'
   | 'mute-suspected'
@@ -338,6 +344,7 @@ function silenceReason(evidence: LineEvidence, policy: LivenessPolicy, nowMs: nu
   const late = liquid.filter(({ isBeyondGap }) => isBeyondGap)
   if (late.length > 0 && !witnessed) return 'silent-alone'
   if (late.some(({ isShared }) => !isShared)) return 'mute-suspected'
+  if (late.length > 1 && late.length === liquid.length) return 'market-silent-on-both'
   if (late.length > 0) return 'exchange-silent-on-both'
   if (liquid.length === 0 && nothingEverTicked(evidence, open, policy, nowMs)) return 'silent-alone'
   const quietMs = sinceMs(evidence.market.thisLastTickMs, nowMs)

@@ -156,6 +156,12 @@ test('metrics tell what the status tells', async () => {
   expect(value(/^md_serving_line\{feed="primary"\} (\S+)$/m)).toBe(1)
   expect(value(/^md_serving_line\{feed="backup"\} (\S+)$/m)).toBe(0)
   expect(value(/^md_login_attempts_total\{feed="primary",outcome="granted"\} (\S+)$/m)).toBe(1)
+  // From the start: what is born at 1 has never increased, as far as Prometheus can see.
+  for (const feed of ['primary', 'backup']) {
+    expect(value(new RegExp(`^md_disconnects_total\\{feed="${feed}",reason="read-failed"\\} (\\S+)$`, 'm'))).toBe(0)
+    expect(value(new RegExp(`^md_disconnects_total\\{feed="${feed}",reason="bridge-ended"\\} (\\S+)$`, 'm'))).toBe(0)
+    expect(value(new RegExp(`^md_ticks_dropped_total\\{feed="${feed}"\\} (\\S+)$`, 'm'))).toBe(0)
+  }
   expect(value(/^md_journal_records_total (\S+)$/m)).toBeGreaterThanOrEqual(before.ticks.accepted)
   expect(value(/^md_tick_latency_seconds_count (\S+)$/m)).toBeGreaterThan(0)
 })

@@ -21,6 +21,7 @@ class Market {
   /** CLOCK_MONOTONIC of the daemon's last pause. */
   readingSinceMs = 0
   readonly epochsOnDisk: number[] = []
+  readonly logged: string[] = []
   readonly lines: Record<Line, ScriptedLine>
   readonly path: TickPath
   readonly supervisor: FeedSupervisor
@@ -92,7 +93,7 @@ class Market {
       automatic,
       linesShareFront: false,
       lost: () => 0,
-      log: () => undefined,
+      log: (level, message) => void this.logged.push(`${level} ${message}`),
       tradingDayChanged: (tradingDay) => this.tradingDays.push(tradingDay),
       published: (change) => this.published.push(change),
     })
@@ -154,6 +155,16 @@ describe('a feed that comes up', () => {
     expect(market.epochsOnDisk).toEqual([5])
     expect(market.path.epoch).toBe(5)
     expect(market.published.map(({ feedState, epoch }) => `${feedState} ${epoch}`)).toEqual(['ACTIVE 5'])
+  })
+
+  test('comes up without a word of warning: what was never up is not missing', async () => {
+    await market.begin()
+    await market.run(2 * SECOND)
+    expect(market.logged.filter((text) => text.startsWith('warn'))).toEqual([])
+    expect(market.logged.filter((text) => text.includes('stands by'))).toEqual([])
+    market.lines.primary.bridge.say('disconnected', { code: 0x1001 })
+    await market.run(2 * SECOND)
+    expect(market.logged).toContain('warn primary is red: The line has no session.')
   })
 
   test('is served by the backup where that is configured', async () => {

@@ -244,6 +244,18 @@ describe('a front that says nothing', () => {
 })
 
 describe('a session that ends', () => {
+  test('by the end of its bridge counts as a lost connection; one that was given up on purpose does not', async () => {
+    await rig.upToStreaming()
+    rig.bridge.end({ kind: 'exited', code: null, signal: 'SIGKILL' })
+    await rig.clock.settle()
+    expect([...rig.session.disconnects]).toEqual([['bridge-ended', 1]])
+    await rig.pass(2 * SECOND)
+    await rig.upToStreaming()
+    rig.session.recycle('first-tick-timeout', 'mute')
+    await rig.pass(2 * SECOND)
+    expect([...rig.session.disconnects]).toEqual([['bridge-ended', 1]])
+  })
+
   test('by a disconnect is resumed by the same bridge, which forgot everything', async () => {
     await rig.upToStreaming()
     rig.bridge.say('disconnected', { code: 0x1001 })

@@ -25,6 +25,8 @@ const SECOND = 1_000
 const HOUR = 3_600_000
 
 const WELL: LineFacts = { state: 'streaming', pulseReason: 'ticking' }
+const SILENT: LineFacts = { ...WELL, pulseReason: 'market-silent-on-both' }
+const HALTED: LineFacts = { ...WELL, pulseReason: 'exchange-silent-on-both' }
 const TICKING: ContractOnLine = { listed: true, subscribed: true, refused: false, lastTickAgeMs: 300, missedTicks: 0 }
 
 function daemon(change: Partial<DaemonFacts> = {}): DaemonFacts {
@@ -122,6 +124,22 @@ describe('the verdict is', () => {
     ['WARNING', 'while automation is flap-latched', withDaemon({ automation: 'flap-latched' })],
     ['WARNING', 'while the serving line is in doubt', withDaemon({ feedState: 'SUSPECT' })],
     ['CRITICAL', 'in a gap', withDaemon({ feedState: 'GAP' })],
+    [
+      'WARNING',
+      'while all exchanges are silent on both lines',
+      withDaemon({ lines: { primary: SILENT, backup: SILENT } }),
+    ],
+    ['OK', 'while one exchange is silent on both lines', withDaemon({ lines: { primary: HALTED, backup: HALTED } })],
+    [
+      'WARNING',
+      'after ticks were dropped just now',
+      withDaemon({ lines: { primary: { ...WELL, dropped: { ticks: 7, agoMs: 5_000 } }, backup: WELL } }),
+    ],
+    [
+      'OK',
+      'when ticks were dropped an hour ago',
+      withDaemon({ lines: { primary: { ...WELL, dropped: { ticks: 7, agoMs: HOUR } }, backup: WELL } }),
+    ],
     ['CRITICAL', 'after the kill switch', withDaemon({ feedState: 'KILLED' }, 'closed')],
     [
       'WARNING',
@@ -495,5 +513,35 @@ describe('the expected gap', () => {
         expect(mean).toBeLessThanOrEqual(Math.max(...gaps) + 1e-6)
       }),
     )
+  })
+})
+
+describe('a contract that was subscribed a moment ago', () => {
+  it.each([
+    ['is not stalled, though it brought no tick yet', 300, 0],
+    ['is not stalled as long as its usual gap explains it', 59_000, 0],
+    ['is stalled when it stays silent beyond that', 90_000, 1],
+  ])('%s', (_, watchedForMs, stalls) => {
+    const silent = { ...TICKING, lastTickAgeMs: null, watchedForMs }
+    const report = health([contract('rb', { lines: { primary: silent, backup: silent } })])
+    expect(report.stalled_contracts).toHaveLength(2 * stalls)
+    expect(report.ticked_total).toBe(report.expected_total - 1)
+  })
+})
+
+describe('what ticks', () => {
+  const old = (lastTickAgeMs: number, rest: Partial<ContractEvidence> = {}) =>
+    health([contract('rb', { lines: { primary: { ...TICKING, lastTickAgeMs }, backup: TICKING }, ...rest })])
+
+  it.each<[string, HealthVerdict, number]>([
+    ['a contract whose last tick is fresh', old(1_000), 1_001],
+    ['not one that is silent for much longer than usual', old(HOUR), 1_000],
+    ['one that is quiet, and ticked today', old(HOUR, { expectedGapMs: HOUR }), 1_001],
+    ['one whose usual gap nobody knows, and that ticked today', old(HOUR, { expectedGapMs: null }), 1_001],
+    ['one that rests in a break', old(HOUR, { sessionState: 'break' }), 1_001],
+    ['nothing in a gap', withDaemon({ feedState: 'GAP' }), 0],
+    ['nothing while all is silent on both lines', withDaemon({ lines: { primary: SILENT, backup: SILENT } }), 0],
+  ])('is %s', (_, report, ticked) => {
+    expect(report.ticked_total).toBe(ticked)
   })
 })

@@ -60,8 +60,20 @@ describe('a histogram of the present', () => {
     expect(recent.quantileMs(1, 0)).toBe(1_000)
     recent.observe(5)
     expect(recent.quantileMs(1, 29_000)).toBe(1_000)
-    expect(recent.quantileMs(1, 31_000)).toBe(5)
-    expect(recent.quantileMs(1, 62_000)).toBeNull()
+    recent.turn(31_000)
+    recent.observe(5)
+    expect(recent.quantileMs(1, 59_000)).toBe(1_000)
+    expect(recent.quantileMs(1, 62_000)).toBe(5)
+    expect(recent.quantileMs(1, 125_000)).toBeNull()
+  })
+
+  test('has nothing of the hours before it was first asked, if it is turned meanwhile', () => {
+    const recent = new RecentHistogram(30_000)
+    recent.turn(0)
+    recent.observe(1_000)
+    for (let nowMs = 0; nowMs <= 600_000; nowMs += 100) recent.turn(nowMs)
+    recent.observe(5)
+    expect(recent.quantileMs(1, 600_000)).toBe(5)
   })
 
   test('that nobody asked for a long time does not bring back what is long over', () => {

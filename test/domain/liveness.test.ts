@@ -121,7 +121,12 @@ describe('a line is', () => {
       'market-silent',
       silentOnBoth(30_000, ['DCE', 'SHFE']),
     ],
-    ['not dead when they are silent for less', 'exchange-silent-on-both', silentOnBoth(29_000, ['DCE', 'SHFE'])],
+    ['not dead when they are silent for less', 'market-silent-on-both', silentOnBoth(29_000, ['DCE', 'SHFE'])],
+    [
+      'told of as soon as every exchange is silent on both',
+      'market-silent-on-both',
+      silentOnBoth(5_000, ['DCE', 'SHFE']),
+    ],
     [
       'well in the dead of an illiquid night',
       'too-quiet-to-judge',

@@ -59,3 +59,39 @@ describe('with --catalogue', { timeout: 120_000 }, () => {
     expect(down.report.lines.primary?.state).not.toBe('streaming')
   })
 })
+
+test('right after the start no contract is stalled: it was not listened to for long enough', {
+  timeout: 120_000,
+}, async () => {
+  const home = newHome()
+  home.start({ env: { ...SMALL, SIM_INSTRUMENTS: '500', SIM_TICKS_PER_SECOND: '50' } })
+  await home.untilReady()
+  for (let look = 0; look < 10; look++) {
+    const { report } = await check(home)
+    expect(report.stalled_contracts).toEqual([])
+  }
+})
+
+test('all exchanges silent on both lines: a WARNING long before it counts as a dead feed, and nothing ticks', {
+  timeout: 120_000,
+}, async () => {
+  const home = newHome()
+  const halts = ['SHFE', 'DCE', 'CZCE', 'CFFEX', 'INE', 'GFEX'].map((exchange) => ({
+    at_ms: 25_000,
+    line: 'both',
+    fault: 'exchange-halt',
+    exchange,
+    for_ms: 600_000,
+  }))
+  home.start({ env: { ...SMALL, SIM_INSTRUMENTS: '200', SIM_TICKS_PER_SECOND: '1000' }, scenario: halts })
+  await home.until('both lines see a silent market', ({ lines }) =>
+    [lines.primary, lines.backup].every(
+      (line) => line?.pulse_reason.startsWith('Every liquid exchange is silent') === true,
+    ),
+  )
+  const { code, report } = await check(home)
+  expect(code).toBe(1)
+  expect(report.warnings.join()).toContain('Every liquid exchange is silent on both lines')
+  expect(report.tick_coverage_ratio).toBe(0)
+  expect((await home.status()).tick_coverage_ratio).toBe(0)
+})

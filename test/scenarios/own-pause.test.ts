@@ -35,10 +35,21 @@ test('after a pause of twelve seconds the same bridges hold the same logins, and
   }
   expect(after).toMatchObject({ epoch: before.epoch, serving_line: 'primary', feed_state: 'ACTIVE' })
   expect(daemon.logged('this process was held up')).toHaveLength(1)
-  expect(daemon.logged('feed state GAP').length + daemon.logged('is red').length).toBe(0)
+  expect(daemon.logged('is red').filter(({ level }) => level === 'warn')).toEqual([])
   expect(await daemon.stop()).toEqual({ code: 0, signal: null })
   const ticks = await home.ticks()
   expectOneStream(ticks)
   const inPause = ticks.filter(({ datetime }) => Math.abs(Date.parse(datetime) - fromMs - PAUSE_MS / 2) < PAUSE_MS / 2)
   expect(inPause.length).toBeGreaterThan(0.8 * 400 * (PAUSE_MS / 1_000))
+}, 120_000)
+
+test('what the bridges could not keep is counted and warned of', async () => {
+  // Beyond what a bridge holds for twelve seconds.
+  const { home, after } = await paused({ SIM_INSTRUMENTS: '400', SIM_TICKS_PER_SECOND: '6000' })
+  const dropped = after.lines.primary.dropped
+  expect(dropped).toBeGreaterThan(1_000)
+  const health = await home.control.health({ mode: 'dry-run' })
+  expect(health.verdict).toBe('WARNING')
+  expect(health.warnings.join()).toMatch(/primary: its bridge had to drop ticks .*: \d+ so far/)
+  expect(after.lines.primary.bridge_pid).toBe((await home.status()).lines.primary.bridge_pid)
 }, 120_000)

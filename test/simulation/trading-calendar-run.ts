@@ -140,6 +140,7 @@ function reporter(simulation: Simulation, end: CalendarRunEnd): () => void {
     calendar,
     marketClock: wallMarketClock(time),
     clock: time,
+    readingSinceMs: () => Number.NEGATIVE_INFINITY,
     latency: new RecentHistogram(30_000),
     throughput: new Throughput(),
     lineThroughput: [new Throughput(), new Throughput()] as const,

@@ -50,16 +50,19 @@ export const DAEMON_METRICS = [
   define(
     'md_tick_coverage_ratio',
     'gauge',
-    'Share of the expected contracts that ticked since the trading day began.',
+    'Share of the expected contracts that tick: today, and where trading is open no longer ago than usual.',
     [],
   ),
   define('md_product_coverage_ratio', 'gauge', 'Subscribed share of a product on the serving line.', [
     'exchange',
     'product',
   ]),
+  define('md_ticks_dropped_total', 'counter', 'Ticks that a bridge had to drop because they were read too late.', [
+    'feed',
+  ]),
   define('md_rate_limit_hits_total', 'counter', 'Requests that the front turned down as too many.', ['feed']),
   define('md_login_attempts_total', 'counter', 'Logins sent, and how they ended.', ['feed', 'outcome']),
-  define('md_disconnects_total', 'counter', 'Disconnects by the front, by reason.', ['feed', 'reason']),
+  define('md_disconnects_total', 'counter', 'Connections to a front that were lost, by reason.', ['feed', 'reason']),
   define('md_errors_total', 'counter', 'Faults that were logged as a warning or an error.', ['component', 'severity']),
   define('md_serving_line', 'gauge', '1 for the line that serves, 0 for the other.', ['feed']),
   define('md_line_state', 'gauge', '1 for the state that the line is in.', ['feed', 'state']),
