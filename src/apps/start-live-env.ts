@@ -10,6 +10,7 @@ import { type Clock, systemClock } from '#clock.ts'
 import type { Config } from '#config/config.ts'
 import { inSentences, type Problem } from '#domain/failure.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
+import type { FeedStatus } from '#domain/status.ts'
 import { EXIT } from './exit-codes.ts'
 import { loadAppConfig, packageDir } from './load-app-config.ts'
 import { forgetRuns, pushRun } from './push-run.ts'
@@ -96,11 +97,13 @@ function openRun({ options, config, env, terminal, clock, log, warnings, interru
   const control = controlClient({ socketPath: controlSocketPath(config.stateDir) })
   const daemonScript = join(packageDir(), 'bin', 'full-feed-subscription')
   const { stateDir } = config
+  const window = windowFacts(config, clock.wallMs())
+  if (window.remark !== null) warnings.push(window.remark)
   return {
     options,
     config,
     env,
-    window: windowFacts(config, clock.wallMs()),
+    window,
     control,
     supervisor: localSupervisor({ stateDir, program: [process.execPath, daemonScript], control, clock }),
     terminal,
@@ -218,8 +221,7 @@ function tell(terminal: Terminal, told: Told): number {
     outcome: end.outcome,
     exit_code: end.exitCode,
     profile,
-    window: run?.window.window ?? null,
-    trading_day: status?.trading_day ?? run?.window.tradingDay ?? null,
+    ...windowTold(run, status),
     serving_line: status?.serving_line ?? null,
     started_at: isoShanghai(started.wallMs),
     finished_at: isoShanghai(clock.wallMs()),
@@ -256,4 +258,12 @@ function tellPerson(terminal: Terminal, { options, end, warnings }: Told): void 
 
 function sentenceOf(problem: Problem): string {
   return `${problem.name}: ${inSentences(problem)}`
+}
+
+/** A window and its own trading day: as asked for, or else as the daemon has them. */
+function windowTold(run: Run | null, status: FeedStatus | null): { window: string | null; trading_day: string | null } {
+  if (status !== null && (run === null || run.config.window === 'auto')) {
+    return { window: status.window, trading_day: status.trading_day }
+  }
+  return { window: run?.window.window ?? null, trading_day: run?.window.tradingDay ?? null }
 }

@@ -3,7 +3,12 @@ import { join } from 'node:path'
 import type { Config } from '#config/config.ts'
 import { loadCalendar } from '#config/parse-calendar.ts'
 import { Failure } from '#domain/failure.ts'
-import { alwaysOpenCalendar, createMarketCalendar, type MarketCalendar } from '#domain/session-calendar.ts'
+import {
+  alwaysOpenCalendar,
+  createMarketCalendar,
+  type MarketCalendar,
+  type WindowSpan,
+} from '#domain/session-calendar.ts'
 import { packageDir } from './load-app-config.ts'
 import type { MarketSettings } from './quick-settings.ts'
 
@@ -13,6 +18,8 @@ export interface WindowFacts {
   tradingDay: string
   /** Null on a day without this window. */
   opensMs: number | null
+  /** One sentence where the window that was asked for is not the one that runs, or the next to open. */
+  remark: string | null
 }
 
 /**
@@ -28,11 +35,30 @@ export function windowFacts(config: Config, wallMs: number): WindowFacts {
   const running = calendar.windowAt(nowMs)
   if (config.window === 'auto') {
     const trades = tradesOnDateOf(calendar, nowMs)
-    return { window: running.window, tradingDay: String(running.tradingDay), opensMs: trades ? running.opensMs : null }
+    const opensMs = trades ? running.opensMs : null
+    return { window: running.window, tradingDay: String(running.tradingDay), opensMs, remark: null }
   }
-  const span = calendar.windowOn(config.window, nowMs)
+  const { window } = config
+  const span = calendar.windowOn(window, nowMs)
   const tradingDay = String(span?.tradingDay ?? calendar.tradingDayOf(nowMs))
-  return { window: config.window, tradingDay, opensMs: span?.opensMs ?? null }
+  return { window, tradingDay, opensMs: span?.opensMs ?? null, remark: remarkOn({ window, span, running, nowMs }) }
+}
+
+/** The daemon goes by the calendar whatever is asked for, so the two may differ, and then somebody should know. */
+function remarkOn(facts: {
+  window: 'day' | 'night'
+  span: WindowSpan | undefined
+  running: WindowSpan
+  nowMs: number
+}): string | null {
+  const { window, span, running, nowMs } = facts
+  if (span?.opensMs === running.opensMs) return null
+  const asked =
+    span === undefined
+      ? `There is no ${window} window on this date`
+      : `The ${window} window of ${span.tradingDay} ${span.closesMs <= nowMs ? 'is over' : 'comes later'}`
+  const state = nowMs >= running.opensMs ? 'runs' : 'is next'
+  return `${asked}: the ${running.window} window of ${running.tradingDay} ${state}, and the daemon goes by that.`
 }
 
 /** The calendar that the feed goes by, for commands that have not parsed the whole configuration. */

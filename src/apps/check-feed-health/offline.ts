@@ -35,6 +35,7 @@ export async function judgeOffline(question: OfflineQuestion): Promise<Transmitt
   const thresholds = thresholdsOf(options, settings)
   const sessionState = calendar.marketState(marketMs)
   const tradingDay = calendar.tradingDayOf(marketMs)
+  const span = calendar.windowAt(marketMs)
   const verdict = judgeHealth({
     // Lists are all there is to judge, so they are judged in closed hours too, as leniently as in a break.
     sessionState: sessionState === 'closed' || sessionState === 'holiday' ? 'break' : sessionState,
@@ -52,8 +53,8 @@ export async function judgeOffline(question: OfflineQuestion): Promise<Transmitt
     generated_at: isoShanghai(nowMs),
     mode: options.mode,
     profile: settings.profile,
-    window: calendar.windowAt(marketMs).window,
-    trading_day: String(tradingDay),
+    window: span.window,
+    trading_day: String(span.tradingDay),
     ...verdict,
     session_state: sessionState,
     lines: { primary: null, backup: null },
