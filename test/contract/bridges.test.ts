@@ -142,6 +142,7 @@ describe.each(RIGS)('a feed over the $name bridge', { timeout: 120_000 }, (rig) 
     const { home, daemon } = await begin([{ at_ms: 0, line: 'both', fault: 'throttle', code: -2, for_ms: 4_000 }])
     const { lines } = await bothStream(home)
     expect(lines.primary.rate_limit_hits).toBeGreaterThan(0)
+    expect(lines.backup?.rate_limit_hits).toBeGreaterThan(0)
     await stopWell(home, daemon)
   })
 

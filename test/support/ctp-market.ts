@@ -25,7 +25,8 @@ export class CtpMarket {
   #volume = 0
   #said: Readonly<Record<string, string | number>> = {}
   readonly #timers: NodeJS.Timeout[] = []
-  readonly #spent = new Set<Fault>()
+  /** Throttles that the line has had: a fault of both lines strikes each of them once. */
+  readonly #spent: Readonly<Record<Line, Set<Fault>>> = { primary: new Set(), backup: new Set() }
 
   private constructor(options: MarketOptions, fronts: Record<Line, ScriptedFront>) {
     this.#options = options
@@ -66,8 +67,8 @@ export class CtpMarket {
     front.script.login = (session, request) => {
       const refusal = this.#active(line, 'login-error')
       const throttle = this.#active(line, 'throttle')
-      if (throttle !== undefined && !this.#spent.has(throttle)) {
-        this.#spent.add(throttle)
+      if (throttle !== undefined && !this.#spent[line].has(throttle)) {
+        this.#spent[line].add(throttle)
         session.nextReturn('subscribe', throttle.code)
       }
       session.loggedIn(request, { error: String(refusal?.id ?? 0), tradingDay: this.#options.tradingDay })
