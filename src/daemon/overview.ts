@@ -7,9 +7,8 @@ import { readHealthReports } from '#adapters/state/health-reports.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
 import type { Overview, OverviewDrill, OverviewReport } from '#domain/overview.ts'
 import type { FailoverRecord } from '#domain/status.ts'
-import { feedStatus, type StatusParts } from './feed-status.ts'
+import { feedStatus, type StatusParts, servingCoverage } from './feed-status.ts'
 import { healthReport } from './health-report.ts'
-import { coverageOfLine } from './line-coverage.ts'
 
 export const OVERVIEW_STEP_MS = 2_000
 /** Ten minutes. */
@@ -57,10 +56,9 @@ export class OverviewKeeper {
   }
 
   #make(): Overview {
-    const { supervisor, sessions, table, path, clock } = this.#parts
+    const { clock } = this.#parts
     const health = healthReport(this.#parts, { mode: 'dry-run', thresholds: {} })
-    const session = sessions[supervisor.serving]
-    const coverage = session && coverageOfLine(session, { table, path, tradingDay: supervisor.tradingDay })
+    const coverage = servingCoverage(this.#parts)
     return {
       schema: 'feed-supervisor/overview/1',
       generated_at: isoShanghai(clock.wallMs()),
