@@ -4,7 +4,12 @@
  */
 import type { Bridge } from '#adapters/feeds/bridge-process.ts'
 import { type Clock, sleep } from '#clock.ts'
-import { FEED_ERROR_TEXTS, kindOfReturnCode, kindOfSubscribeError } from '#domain/feed-error.ts'
+import {
+  FEED_ERROR_TEXTS,
+  kindOfReturnCode,
+  kindOfSubscribeError,
+  type SubscribeErrorKind,
+} from '#domain/feed-error.ts'
 import { INSTRUMENTS_MAX } from '#domain/instrument-table.ts'
 import type { Line } from '#domain/line.ts'
 import { nextAttempt, paceAfterDrops } from '#domain/retry.ts'
@@ -52,6 +57,8 @@ export class LineSubscriber {
   readonly #answers = new Map<number, (code: number) => void>()
   /** Refused for the moment; asked for again by themselves. */
   readonly #notReady = new Set<number>()
+  /** Not told yet. */
+  readonly #refusals: { symbol: string; code: number; kind: SubscribeErrorKind }[] = []
   /** The front takes no more in this login: these are refused without being asked for, until the next one or until there is room. */
   readonly #overLimit = new Set<number>()
   #isFull = false
@@ -101,6 +108,7 @@ export class LineSubscriber {
       if (unanswered.length === 0 || unansweredRounds >= maxSubscribeAttempts) {
         this.#dropsWhileAsking = 0
         progress.become('streaming', this.#streamingDetail(unanswered.length))
+        this.#tellRefused()
       }
       await this.#untilWoken(scope, this.#nextRoundMs(unansweredRounds))
       if (this.book.wanted > 0) continue
@@ -167,16 +175,26 @@ export class LineSubscriber {
   }
 
   refused(slot: number, code: number): void {
-    const { line, env } = this.#parts
     const kind = kindOfSubscribeError(code)
     if (kind === 'subscription-limit') {
       this.#meetLimit(slot)
       return
     }
-    env.log('warn', `${line}: the front refused ${env.slotName(slot).symbol}`, { code, kind })
+    this.#refusals.push({ symbol: this.#parts.env.slotName(slot).symbol, code, kind })
     this.book.refuse(slot)
     if (kind === 'contract-not-ready') this.#notReady.add(slot)
     if (this.book.requested === 0) this.wake()
+  }
+
+  /** Once for all that was asked for: a front whose list is an old one refuses thousands. */
+  #tellRefused(): void {
+    const refused = this.#refusals.splice(0)
+    if (refused.length === 0) return
+    const { line, env } = this.#parts
+    const symbols = refused.slice(0, REFUSED_TOLD_MAX).map(({ symbol }) => symbol)
+    const [codes, kinds] = [new Set(refused.map(({ code }) => code)), new Set(refused.map(({ kind }) => kind))]
+    const message = `${line}: the front refused ${refused.length} contract${refused.length === 1 ? '' : 's'}`
+    env.log('warn', message, { symbols, codes: [...codes], kinds: [...kinds] })
   }
 
   /** Told once: a market beyond the limit is thousands of the same answer. */
@@ -282,5 +300,6 @@ export class LineSubscriber {
   }
 }
 
+const REFUSED_TOLD_MAX = 20
 /** As the vendor has it for a request that found no session. */
 const NO_ANSWER = -1

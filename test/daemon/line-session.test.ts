@@ -147,6 +147,13 @@ describe('a front that says no', () => {
     expect(rig.latches).toEqual([])
   })
 
+  test('to many contracts is told in one line', async () => {
+    await rig.upToLoggedIn()
+    rig.bridge.answerSubscribe(0, () => 16)
+    await rig.pass(SECOND)
+    expect(rig.logged.filter((line) => line.includes('refused'))).toEqual(['primary: the front refused 3 contracts'])
+  })
+
   test('to a contract is believed, and asked again with the next trading day', async () => {
     await rig.upToLoggedIn()
     rig.bridge.answerSubscribe(0, (symbol) => (symbol === 'rb2605' ? 16 : 0))
