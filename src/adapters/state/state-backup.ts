@@ -7,7 +7,7 @@
  * whoever ran after it was made, can have used.
  */
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { Clock } from '#clock.ts'
 import { Failure } from '#domain/failure.ts'
@@ -15,6 +15,7 @@ import { isoShanghai } from '#domain/iso-time.ts'
 import { systemFiles } from '../journal/file-operations.ts'
 import { readReservation, writeReservation } from '../journal/sequence-file.ts'
 import { type ArchiveEntry, readArchive, writeArchive } from './archive-file.ts'
+import { createPath } from './create-path.ts'
 import { readIfPresent, writeDurably } from './durable-file.ts'
 import { EpochFile } from './epoch-file.ts'
 import { readLatches } from './latches.ts'
@@ -153,7 +154,7 @@ export async function restoreBackup(
       kept.push(name)
       continue
     }
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+    await createPath(dirname(path))
     await writeDurably(path, content)
     written.push(name)
   }
