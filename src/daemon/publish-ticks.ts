@@ -13,7 +13,6 @@ import {
   catchUpSeconds,
   type JournalNumbering,
   RESUME_SENTENCES,
-  type ResumeReason,
   resumeFrom,
   type StreamEnd,
   type StreamTick,
@@ -26,6 +25,7 @@ import { FeedStateOutbox } from './feed-state-outbox.ts'
 import { ForeignWatch, lastOfOurs } from './foreign-writer.ts'
 import type { LatestTicks } from './latest-ticks.ts'
 import { RateMeter } from './rate-meter.ts'
+import { isLoss, type Resumption, StreamLosses } from './stream-losses.ts'
 import { TickPump } from './tick-pump.ts'
 import { WakeUp } from './wake-up.ts'
 
@@ -53,6 +53,8 @@ export interface PublisherOptions {
   ackTimeoutMs?: number
   /** How long another writer must be silent before publication goes on. */
   foreignQuietMs?: number
+  /** How long a stream's end must stand still before what is missing behind it is taken for lost. */
+  lossPatienceMs?: number
   /** In [0, 1). */
   jitter(): number
 }
@@ -78,6 +80,7 @@ const WINDOW_TICKS = 1024
 /** Redialling is cheap and safe, and a stream without a leader does not answer at all. */
 const ACK_TIMEOUT_MS = 2_000
 const WATCH_INTERVAL_MS = 250
+const LOSS_POLL_MS = 100
 const CURSOR_INTERVAL_MS = 1_000
 /** What a stop waits for a bus that does not answer: the ticks are in the journal. */
 const DEAD_BUS_GRACE_MS = 1_000
@@ -101,6 +104,7 @@ export class Publisher {
   readonly #pump: TickPump
   readonly #outbox = new FeedStateOutbox()
   readonly #foreign: ForeignWatch
+  readonly #losses: StreamLosses
   readonly #stopping = new AbortController()
   readonly #progress = new WakeUp()
   readonly #rates: RateMeter
@@ -127,6 +131,8 @@ export class Publisher {
     this.#cursor = kept ?? { sequence: options.numbering.last, stream: null }
     this.#cursorIsGuess = kept === null
     this.#foreign = new ForeignWatch(options.clock, options.foreignQuietMs)
+    const { journalDirectory, clock, log, lossPatienceMs: patienceMs } = options
+    this.#losses = new StreamLosses({ journalDirectory, clock, log, patienceMs })
     this.#rates = new RateMeter(options.clock)
     this.#pump = new TickPump({
       clock: options.clock,
@@ -331,6 +337,7 @@ export class Publisher {
     if (sentence !== null)
       log(reason === 'cursor-restored' ? 'warn' : 'error', `bus: ${sentence}`, { reason, sequence })
     await this.#learnEpoch(link, end)
+    await this.#losses.tellLostBeginning(this.#cursor, end)
 
     const from = this.#republishFrom === null ? sequence : this.#republishFrom - 1
     this.#cursor = {
@@ -340,6 +347,7 @@ export class Publisher {
     if (this.#republishFrom !== null || reason !== 'unchanged') await this.#saveCursor()
     this.#republishFrom = null
     this.#cursorIsGuess = false
+    this.#losses.mark(this.#cursor)
     this.#pump.restart(from, end.lastSequence)
     this.#options.onPublished?.(from)
     this.state = { kind: 'publishing', server: link.server }
@@ -351,13 +359,19 @@ export class Publisher {
     void this.#seedLatest(link)
   }
 
-  async #whereToResume(link: BusLink): Promise<{ end: StreamEnd; sequence: number; reason: ResumeReason }> {
+  async #whereToResume(link: BusLink): Promise<Resumption & { end: StreamEnd }> {
     const { host, log, numbering, written } = this.#options
+    const stop = AbortSignal.any([this.#stopping.signal, this.#linkFailed.signal])
     for (;;) {
       const end = await link.streamEnd()
       const sentMax = Math.max(numbering.next - 1, this.#pump.sentMax, written())
       const resume = resumeFrom({ cursor: this.#cursor, end, host, sentMax, isGuess: this.#cursorIsGuess })
-      if (resume.kind === 'resume') return { end, ...resume }
+      if (resume.kind !== 'foreign-writer') {
+        if (!isLoss(resume) || this.#losses.isProven(end.lastSequence))
+          return { end, ...(await this.#losses.resumption(this.#cursor, resume)) }
+        await sleep(LOSS_POLL_MS, stop)
+        continue
+      }
       if (this.state.kind !== 'foreign-writer') {
         const by = resume.by === null ? 'Somebody' : `Host ${resume.by.host}`
         const failure = busFailure(
@@ -372,7 +386,7 @@ export class Publisher {
         log('warn', `bus: the other writer is silent; publication goes on after tick ${sequence}`)
         return { end, sequence, reason: 'unseen-acknowledgements' }
       }
-      await sleep(this.#foreign.pollMs, AbortSignal.any([this.#stopping.signal, this.#linkFailed.signal]))
+      await sleep(this.#foreign.pollMs, stop)
     }
   }
 
@@ -424,6 +438,7 @@ export class Publisher {
       this.#failLink(busFailure('bus-not-answering', message))
     }
     this.#rates.sample(written(), this.#cursor.sequence)
+    if (this.connected) this.#losses.mark(this.#cursor)
     const nowMs = clock.monotonicMs()
     if (nowMs - this.#cursorSavedMs >= CURSOR_INTERVAL_MS) {
       this.#cursorSavedMs = nowMs

@@ -51,6 +51,11 @@ export class TickPump {
   #passed = 0
   /** Up to this message each tick is answered for, so that a refusal comes with its own reason and not with the next one's. */
   #askEachUntil = 0
+  /**
+   * Whether a tick of this link was acknowledged. Until then one goes out alone: where the stream's end was told wrong, one tick is
+   * refused and not a window of them, and replicas of nats-server 2.9 that count refusals differently drift apart.
+   */
+  #isConfirmed = false
   readonly #done = (sentMs: number, receivedWallMs: number) =>
     this.#parts.acknowledged(this.#nowMs - sentMs, this.#nowWallMs - receivedWallMs)
 
@@ -65,6 +70,11 @@ export class TickPump {
     this.inFlight.restart(streamSequence + 1)
     this.#passed = sequence
     this.#askEachUntil = streamSequence + this.#parts.windowTicks
+    this.#isConfirmed = false
+  }
+
+  get #isFull(): boolean {
+    return this.#isConfirmed ? this.inFlight.isFull : this.inFlight.count > 0
   }
 
   /** Sends one block. Waits for room in the window; false when the link failed meanwhile. */
@@ -77,7 +87,7 @@ export class TickPump {
         if (latest !== null) this.#encode(block, i)
         continue
       }
-      if (this.inFlight.isFull) {
+      if (this.#isFull) {
         await this.#room.wait()
         if (failed.aborted) return false
         nowMs = clock.monotonicMs()
@@ -99,6 +109,7 @@ export class TickPump {
     const sequence = this.inFlight.acknowledge(streamSequence, this.#done)
     if (sequence === false) return false
     this.published += before - this.inFlight.count
+    if (sequence > 0) this.#isConfirmed = true
     if (sequence > 0) progressed(this.inFlight.count === 0 ? Math.max(sequence, this.#passed) : sequence)
     // Woken at half a window, so that ticks go out in batches and not one for one.
     if (this.inFlight.count <= this.#parts.windowTicks / 2) this.#room.wake()

@@ -24,12 +24,35 @@ export interface StreamEnd {
   lastSequence: number
   /** The last message kept: null when none is; `tick` null when it is none of a feed supervisor's. */
   last: { streamSequence: number; tick: StreamTick | null } | null
+  /** After which messages go by themselves, 0 for never; and whether they go for want of room. */
+  expiry: { maxAgeMs: number; isFull: boolean }
 }
 
 export interface StreamTick {
   host: string
   sequence: number
   epoch: number
+}
+
+/** When the stream ended with which message. */
+export interface StreamMark {
+  lastSequence: number
+  atMs: number
+}
+
+/**
+ * Messages that are gone from the stream's beginning although they are too young to go by themselves: somebody removed them, or servers
+ * of a cluster lost them. Those from before the first mark may be more.
+ * @param marks oldest first, of this stream
+ */
+export function lostBeginning(
+  { firstSequence, expiry }: StreamEnd,
+  marks: readonly StreamMark[],
+  nowMs: number,
+): { from: number; to: number } | null {
+  const mark = marks.find(({ atMs }) => expiry.maxAgeMs === 0 || nowMs - atMs < expiry.maxAgeMs)
+  if (mark === undefined || expiry.isFull || firstSequence <= mark.lastSequence + 1) return null
+  return { from: mark.lastSequence + 1, to: firstSequence - 1 }
 }
 
 export type ResumeReason =
@@ -51,6 +74,11 @@ export type StreamAlarm = 'stream-replaced' | 'stream-emptied' | 'stream-lost-me
 export type Resume =
   /** Publish what comes after `sequence`. */
   | { kind: 'resume'; sequence: number; reason: ResumeReason }
+  /**
+   * The end is gone, and no message is left there that tells which tick it was. Publication goes on behind the tick that lies `lost` live
+   * ticks before the cursor, so that each gets its own place again: servers that still have those messages have the same ones.
+   */
+  | { kind: 'count-back'; lost: number }
   /** Somebody else wrote the end of the stream. */
   | { kind: 'foreign-writer'; by: StreamTick | null }
 
@@ -89,7 +117,7 @@ export function resumeFrom({ cursor, end, host, sentMax, isGuess }: ResumeInput)
     const isEmptied = end.last === null && end.lastSequence > 0
     return resume(cursor.sequence, isEmptied ? 'stream-emptied' : 'unchanged')
   }
-  if (added < 0) return afterLoss(cursor, ours, -added)
+  if (added < 0) return afterLoss(cursor, isEndThere ? ours : null, -added)
   // Removed at once by somebody or by a limit, so nobody can tell what it was.
   if (!isEndThere || ours === null) return resume(cursor.sequence, 'stream-emptied')
   // Between the cursor and the end there can't be more messages than journal sequences.
@@ -98,8 +126,11 @@ export function resumeFrom({ cursor, end, host, sentMax, isGuess }: ResumeInput)
 }
 
 function afterLoss(cursor: BusCursor, ours: StreamTick | null, lost: number): Resume {
-  const canRepair = ours !== null && ours.sequence <= cursor.sequence && lost <= REPAIR_MAX
-  return canRepair ? resume(ours.sequence, 'lost-tail-repaired') : resume(cursor.sequence, 'stream-lost-messages')
+  if (lost > REPAIR_MAX) return resume(cursor.sequence, 'stream-lost-messages')
+  if (ours === null) return { kind: 'count-back', lost }
+  return ours.sequence <= cursor.sequence
+    ? resume(ours.sequence, 'lost-tail-repaired')
+    : resume(cursor.sequence, 'stream-lost-messages')
 }
 
 function resume(sequence: number, reason: ResumeReason): Resume {

@@ -3,6 +3,7 @@ import {
   type BusCursor,
   busBacklog,
   catchUpSeconds,
+  lostBeginning,
   REPAIR_MAX,
   RESUME_SENTENCES,
   type Resume,
@@ -26,6 +27,7 @@ function end(lastSequence: number, last: Last, more: { created?: string; at?: nu
     created: more.created ?? CREATED,
     firstSequence: 1,
     lastSequence,
+    expiry: { maxAgeMs: 0, isFull: false },
     last: last === null ? null : { streamSequence: more.at ?? lastSequence, tick },
   }
 }
@@ -48,7 +50,10 @@ describe('where publication goes on', () => {
     ['the server lost its tail', CURSOR, end(70, ours(88)), from(88, 'lost-tail-repaired')],
     ['the server lost its tail and another host wrote', CURSOR, end(70, theirs(88)), foreign],
     ['another host took the place of a lost tail', CURSOR, end(80, theirs(88)), foreign],
-    ['the server lost everything but its date', CURSOR, end(0, null), from(100, 'stream-lost-messages')],
+    ['the server lost everything but its date', CURSOR, end(0, null), { kind: 'count-back', lost: 80 }],
+    ['the server lost its tail and all before it', CURSOR, end(70, null), { kind: 'count-back', lost: 10 }],
+    ['the server lost more than one tail', CURSOR, end(70, ours(80), { at: 62 }), { kind: 'count-back', lost: 10 }],
+    ['what is left is ahead of the cursor', CURSOR, end(70, ours(110)), from(100, 'stream-lost-messages')],
     ['the stream was made anew', CURSOR, end(0, null, { created: 'later' }), from(100, 'stream-replaced')],
     [
       'a stream was restored from our past',
@@ -85,6 +90,23 @@ describe('where publication goes on', () => {
       resumeFrom({ cursor, end: end(5e6 - lost, ours(5e6 - lost)), host: 'me', sentMax: 5e6, isGuess: false })
     expect(at(REPAIR_MAX)).toMatchObject({ reason: 'lost-tail-repaired' })
     expect(at(REPAIR_MAX + 1)).toMatchObject({ sequence: 5e6, reason: 'stream-lost-messages' })
+  })
+
+  test.each<[string, number, Partial<StreamEnd['expiry']>, number, unknown]>([
+    ['nothing is gone', 1, {}, 5_000, null],
+    ['what is gone was there before the first mark', 41, {}, 5_000, null],
+    ['nothing ever expires', 61, {}, 1e9, { from: 41, to: 60 }],
+    ['nothing is old enough', 61, { maxAgeMs: 10_000 }, 9_000, { from: 41, to: 60 }],
+    ['what was there at the second mark is not old enough', 81, { maxAgeMs: 10_000 }, 12_000, { from: 71, to: 80 }],
+    ['all of it may be old enough', 81, { maxAgeMs: 10_000 }, 15_000, null],
+    ['there was no room for it', 61, { isFull: true }, 5_000, null],
+  ])('a beginning that is lost is told from one that expired: %s', (_what, firstSequence, expiry, nowMs, lost) => {
+    const marks = [
+      { lastSequence: 40, atMs: 0 },
+      { lastSequence: 70, atMs: 4_000 },
+    ]
+    const streamEnd = { ...end(90, ours(100)), firstSequence, expiry: { maxAgeMs: 0, isFull: false, ...expiry } }
+    expect(lostBeginning(streamEnd, marks, nowMs)).toEqual(lost)
   })
 
   test('never before the cursor, except to repair', () => {

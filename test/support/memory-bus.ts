@@ -25,6 +25,9 @@ export class MemoryBus implements TickBus {
   created = 'first'
   states: string[] = []
   isDown = false
+  /** Of what is told of the stream's end, this much is left out: a new leader that has still to apply its log. */
+  untold = 0
+  firstSequence = 1
   /** While held, nothing that is sent arrives. */
   isHeld = false
   #network: Sent[] = []
@@ -34,6 +37,11 @@ export class MemoryBus implements TickBus {
   /** Everything on its way arrives, in order. */
   deliver(count = Number.POSITIVE_INFINITY): void {
     for (const sent of this.#network.splice(0, Math.min(count, this.#network.length))) this.#store(sent)
+  }
+
+  /** Messages on their way. */
+  get underway(): number {
+    return this.#network.length
   }
 
   /** What is on its way never arrives. */
@@ -112,13 +120,15 @@ class MemoryLink implements BusLink {
   }
 
   async streamEnd(): Promise<StreamEnd> {
-    const { messages, created } = this.#bus
+    const { created, firstSequence, untold } = this.#bus
+    const messages = this.#bus.messages.slice(0, this.#bus.messages.length - untold)
     const last = messages.at(-1)
     return {
       name: 'MEMORY',
       created,
-      firstSequence: 1,
+      firstSequence,
       lastSequence: messages.length,
+      expiry: { maxAgeMs: 0, isFull: false },
       last: last === undefined ? null : { streamSequence: messages.length, tick: last.tick },
     }
   }

@@ -17,6 +17,8 @@ import { acknowledgedSequence, refusalIn } from './pub-ack.ts'
 import { TickCommands } from './tick-commands.ts'
 
 const API_TIMEOUT_MS = 5_000
+/** Share of a stream's bytes from which on messages may have gone for want of room. */
+const NEARLY_FULL = 0.9
 const OLDEST_SERVER = [2, 9] as const
 
 export function natsTickBus(dialling: Dialling): TickBus {
@@ -117,8 +119,15 @@ class NatsLink implements BusLink {
 
   async streamEnd(): Promise<StreamEnd> {
     return await this.#asking('asking for the end of the stream', async () => {
-      const { created, state } = await this.#jsm.streams.info(this.#stream)
-      const end = { name: this.#stream, created, firstSequence: state.first_seq, lastSequence: state.last_seq }
+      const { config, created, state } = await this.#jsm.streams.info(this.#stream)
+      const isFull = config.max_bytes > 0 && state.bytes > NEARLY_FULL * config.max_bytes
+      const end = {
+        name: this.#stream,
+        created,
+        firstSequence: state.first_seq,
+        lastSequence: state.last_seq,
+        expiry: { maxAgeMs: config.max_age / 1e6, isFull: isFull || config.max_msgs > 0 },
+      }
       if (state.messages === 0) return { ...end, last: null }
       // The one with the last sequence may have been removed; the last of any subject is then the end.
       const last = await this.#jsm.streams.getMessage(this.#stream, { last_by_subj: '>' })
