@@ -145,7 +145,7 @@ describe.runIf(process.env['FEED_BENCH'] === '1' && whyNoBridge === undefined)('
         `offered ${count} in ${seconds} s: read ${written} at ${perSecond}/s, dropped ${dropped}, ring high-water ${highWater}, sum ${sum}`,
       )
       expect([written + dropped, bridge.missing.beforeCounters]).toEqual([count, dropped])
-      if (rate === 500_000) expect([dropped, perSecond >= 490_000]).toEqual([0, true])
+      if (rate === 1_000_000) expect(perSecond).toBeGreaterThanOrEqual(500_000)
     },
   )
 
@@ -166,11 +166,11 @@ describe.runIf(process.env['FEED_BENCH'] === '1' && whyNoBridge === undefined)('
     const sorted = latencies.subarray(0, ticks).toSorted()
     const at = (share: number) => (sorted[Math.min(ticks - 1, Math.floor(ticks * share))] ?? Number.NaN).toFixed(2)
     const cores = (cpuSeconds(bridge) - before) / 10
-    expect(ticks).toBe(count)
-    expect(Number(at(0.99))).toBeLessThanOrEqual(3)
     console.info(
       `${ticks} ticks: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, p99.9 ${at(0.999)} ms, max ${at(1)} ms; bridge with stand-in ${cores.toFixed(2)} core`,
     )
+    expect(ticks).toBe(count)
+    expect(Number(at(0.99))).toBeLessThanOrEqual(3)
   })
 
   it('reader stalled for 10 s at 20,000 ticks/s', { timeout: 120_000 }, async () => {
