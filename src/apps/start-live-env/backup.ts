@@ -1,4 +1,5 @@
 /** `backup FILE` and `restore FILE`: what the state directory must not lose, out of it and back into one. */
+import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { lockHolder } from '#adapters/state/run-lock.ts'
 import { type Restored, readBackup, restoreBackup, writeBackup } from '#adapters/state/state-backup.ts'
@@ -25,7 +26,8 @@ export async function backup(run: Run): Promise<ModeEnd> {
 export async function restore(run: Run): Promise<ModeEnd> {
   const { config, steps, clock, options, warnings } = run
   const path = fileOf(run)
-  const running = await lockHolder(config.stateDir, 'daemon')
+  // A dry run makes no directory; where there is none, nobody uses it.
+  const running = existsSync(config.stateDir) ? await lockHolder(config.stateDir, 'daemon') : null
   if (running !== null) return inUse(config.stateDir)
   const found = await steps.take('check', async () => {
     const value = await readBackup(path)
