@@ -12,6 +12,7 @@ export type FailoverReason =
   | 'coming-up'
   | 'still-in-doubt'
   | 'confirming'
+  | 'may-return-together'
   | 'held-down'
   | 'automation-paused'
   | 'flap-latch-holds'
@@ -28,6 +29,9 @@ export type FailoverReason =
   | 'both-lines-dead'
   | 'shared-outage'
   | 'gap-ended'
+  | 'gap-ended-in-doubt'
+  | 'other-line-delivers'
+  | 'other-line-called'
   | 'market-closed'
   | 'market-opened'
   | 'operator-paused'
@@ -63,6 +67,7 @@ export const FAILOVER_SENTENCES: Record<FailoverReason, string> = {
   'coming-up': 'The configured line is coming up.',
   'still-in-doubt': 'The serving line stays in doubt, which is no cause to leave it.',
   confirming: 'The serving line is dead, and it is being seen whether the other line on the same front dies too.',
+  'may-return-together': 'The other line ended the gap; the serving line is given a moment to return with it.',
   'held-down': 'The serving line should be left, but the last switch is too recent.',
   'automation-paused': 'The serving line should be left, but automation is paused.',
   'flap-latch-holds': 'The serving line should be left, but the flap latch waits for an operator.',
@@ -78,6 +83,10 @@ export const FAILOVER_SENTENCES: Record<FailoverReason, string> = {
   'both-lines-dead': 'Both lines stopped delivering: a gap began.',
   'shared-outage': 'Both lines, which share a front or broker, stopped delivering: a gap began.',
   'gap-ended': 'The serving line delivers again: the gap ended.',
+  'gap-ended-in-doubt': 'The serving line delivers again, though it is in doubt: the gap ended.',
+  'other-line-delivers':
+    'The serving line delivers nothing and is not left for now; the ticks come from the other line.',
+  'other-line-called': 'The configured line did not come up in time: the other line is called upon beside it.',
   'market-closed': 'The last exchange stopped trading.',
   'market-opened': 'An exchange began to trade.',
   'operator-paused': 'An operator paused automatic failover.',

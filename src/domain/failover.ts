@@ -4,16 +4,19 @@
  *   starting   the configured line has not come up yet. It is waited for while it makes progress; the other line serves at once if the
  *              configured one has given up, and after `startGraceMs` if it is merely down.
  *   active     the serving line is well.
- *   suspect    the serving line is in doubt, or should be left but can't be: held down, automation off, or no better line.
+ *   suspect    the serving line is in doubt, or should be left but can't be: held down, automation off, or no better line. Once the other
+ *              line was called upon because this one delivered nothing, it stays up until this one is well.
  *   switched   the serving line has just changed, and the new one has not been seen well yet.
  *   raising    the serving line has changed to a warm or cold one that is still coming up. The line left stays up meanwhile; if the new
- *              one isn't up after `raiseGraceMs` or gives up, the old one serves again.
- *   gap        neither line delivers. Whatever line returns first ends it. The serving line stays, so two dead lines cannot flap.
+ *              one isn't up after `raiseGraceMs` or gives up, the old one serves again, and the new one is not raised again for a while.
+ *   gap        neither line delivers. Whatever line returns first ends it. The serving line stays, so two dead lines cannot flap, and it
+ *              goes on serving when it returns with the other one, a moment later.
  *   closed     no exchange trades. Nothing is decided: fronts restart in breaks and at night.
  *   killed     cut by the operator. Terminal: only a new start, with the latch cleared, leaves it.
  *
  * Automation is automatic, paused by the operator, or flap-latched: the automatic switch that reaches `flapLimit` within `flapWindowMs`
- * is the last one until an operator commands, save that a latched line which stays dead for `latchRescueMs` is left for a live one.
+ * is the last one until an operator commands, save that a latched line which delivers nothing for `latchRescueMs` is left for one that
+ * does.
  * An impaired line (delivering, but badly) is left for a green one only, and not within `holdDownMs` of the last switch; a dead one is
  * left for a green one at once, or, where both lines share a front, once it has been dead for `sharedConfirmMs`: such lines tend to die
  * together. After an automatic switch the machine goes back to `home`, the line last chosen by configuration or operator, when that has
@@ -24,7 +27,16 @@
 import { assert, unreachable } from './assert.ts'
 import type { FailoverReason } from './failover-reason.ts'
 import { type Line, otherLine } from './line.ts'
-import { canServe, delivers, faultOf, hasGivenUp, isRed, isWell, type LineView } from './line-fitness.ts'
+import {
+  canServe,
+  delivers,
+  faultOf,
+  hasGivenUp,
+  isRed,
+  isWell,
+  type LineView,
+  mayDeliverAnyMoment,
+} from './line-fitness.ts'
 import { FAULT_OF_REASON, type PulseReason } from './liveness.ts'
 import type { FeedState } from './status.ts'
 
@@ -37,7 +49,7 @@ export interface FailoverInput {
   marketIsOpen: boolean
   /** Both lines are on one front or broker, so that one outage may take both. */
   linesShareFront: boolean
-  /** The last accepted live tick of any line; null when there was none since the market opened. Bounds a gap. */
+  /** The last accepted live tick of any line, also of an earlier run; null when there was none since the market opened. Bounds a gap. */
   lastTickMs: number | null
   command: FailoverCommand | null
   nowMs: number
@@ -46,17 +58,16 @@ export interface FailoverInput {
 export type Automation =
   | { kind: 'automatic' }
   | { kind: 'paused' }
-  /** `deadSinceMs`: since when the latched line has been dead while the other was well. */
+  /** `deadSinceMs`: since when the latched line has delivered nothing while the other could serve. */
   | { kind: 'flap-latched'; deadSinceMs: number | null }
 
 export type FailoverPhase =
   | { kind: 'starting'; sinceMs: number }
   | { kind: 'active'; sinceMs: number }
-  /** `sinceMs`: since when for this cause. */
-  | { kind: 'suspect'; sinceMs: number; cause: PulseReason }
+  /** `sinceMs`: since when for a cause of this kind. `needsOther`: the other line was called upon, and stays up in every standby mode. */
+  | { kind: 'suspect'; sinceMs: number; cause: PulseReason; needsOther: boolean }
   | { kind: 'switched'; sinceMs: number; from: Line }
   | { kind: 'raising'; sinceMs: number; from: Line }
-  /** `sinceMs`: the last tick before the gap. */
   | { kind: 'gap'; sinceMs: number }
   | { kind: 'closed'; sinceMs: number }
   | { kind: 'killed'; sinceMs: number }
@@ -73,6 +84,10 @@ export interface FailoverState {
   automaticSwitchesMs: readonly number[]
   /** Since when `home`, not serving, has been green and ready; null when it serves or isn't. */
   homeWellSinceMs: number | null
+  /** A standing-by line that was raised in vain, and when that was given up; null when none was, or it has delivered since. */
+  unraised: { line: Line; sinceMs: number } | null
+  /** While consumers are told GAP: the last tick before it, or when ticks began to be owed. */
+  gapSinceMs: number | null
 }
 
 export interface FailoverPolicy {
@@ -122,8 +137,13 @@ export function startFailover(start: { serving: Line; nowMs: number; paused: boo
     lastSwitchMs: null,
     automaticSwitchesMs: [],
     homeWellSinceMs: null,
+    unraised: null,
+    gapSinceMs: null,
   }
 }
+
+/** In a gap, the serving line goes on serving when it returns so little after the other one. */
+const RETURN_TOGETHER_MS = 500
 
 /**
  * One decision. To be asked at each change of a line's state, at each command, and a few times a second besides.
@@ -165,10 +185,12 @@ function remember(
 ): FailoverState {
   const { nowMs } = input
   const homeIsWell = state.serving !== state.home && input.marketIsOpen && isWell(otherView)
-  const couldRescue = otherView !== null && otherView.pulse === 'green' && canServe(otherView)
-  const rescueIsDue = input.marketIsOpen && faultOf(servingView) === 'dead' && couldRescue
+  const unraised = stillUnraised(state, otherView, input, policy)
+  const couldRescue = isFitTarget({ ...state, unraised }, otherView)
+  const rescueIsDue = input.marketIsOpen && !delivers(servingView) && couldRescue
   return {
     ...state,
+    unraised,
     automation:
       state.automation.kind === 'flap-latched'
         ? { kind: 'flap-latched', deadSinceMs: rescueIsDue ? (state.automation.deadSinceMs ?? nowMs) : null }
@@ -176,6 +198,23 @@ function remember(
     automaticSwitchesMs: state.automaticSwitchesMs.filter((switchMs) => nowMs - switchMs < policy.flapWindowMs),
     homeWellSinceMs: homeIsWell ? (state.homeWellSinceMs ?? nowMs) : null,
   }
+}
+
+/** It may be raised again once it has delivered, or when so much time has passed that trying adds nothing to the flap limit. */
+function stillUnraised(
+  { unraised, serving }: FailoverState,
+  otherView: LineView | null,
+  { nowMs }: FailoverInput,
+  policy: FailoverPolicy,
+): FailoverState['unraised'] {
+  if (unraised === null || nowMs - unraised.sinceMs >= policy.flapWindowMs) return null
+  return unraised.line !== serving && delivers(otherView) ? null : unraised
+}
+
+/** The line that does not serve could, at once or after being raised, and was not lately raised in vain. */
+function isFitTarget({ unraised, serving }: FailoverState, otherView: LineView | null): otherView is LineView {
+  if (otherView === null || !canServe(otherView)) return false
+  return otherView.reason !== 'standing-by' || unraised === null || unraised.line === serving
 }
 
 function obey(moment: Moment, command: FailoverCommand): FailoverStep {
@@ -186,7 +225,11 @@ function obey(moment: Moment, command: FailoverCommand): FailoverStep {
     case 'pause':
       return step(moment, { ...state, automation: { kind: 'paused' } }, 'operator-paused')
     case 'resume':
-      return step(moment, { ...state, automation: { kind: 'automatic' }, automaticSwitchesMs: [] }, 'operator-resumed')
+      return step(
+        moment,
+        { ...state, automation: { kind: 'automatic' }, automaticSwitchesMs: [], unraised: null },
+        'operator-resumed',
+      )
     case 'serve-primary':
       return serve(moment, 'primary')
     case 'serve-backup':
@@ -203,7 +246,7 @@ function serve(moment: Moment, target: Line): FailoverStep {
   if (otherView === null) return stay(moment, 'target-not-configured')
   if (!canServe(otherView)) return stay(moment, 'target-cannot-serve', otherView.reason)
   const automation: Automation = state.automation.kind === 'paused' ? state.automation : { kind: 'automatic' }
-  const chosen: FailoverState = { ...state, home: target, automation, automaticSwitchesMs: [] }
+  const chosen: FailoverState = { ...state, home: target, automation, automaticSwitchesMs: [], unraised: null }
   return step(moment, moveServing(chosen, otherView, input), 'operator-chose-line')
 }
 
@@ -236,7 +279,7 @@ function decide(moment: Moment): FailoverStep {
 }
 
 function decideStarting(moment: Moment, sinceMs: number): FailoverStep {
-  const { input, policy, servingView, otherView } = moment
+  const { state, input, policy, servingView, otherView } = moment
   if (!input.marketIsOpen) {
     if (faultOf(servingView) !== 'none') return stay(moment, 'coming-up', servingView.reason)
     return enter(moment, { kind: 'closed', sinceMs: input.nowMs }, 'came-up')
@@ -244,7 +287,15 @@ function decideStarting(moment: Moment, sinceMs: number): FailoverStep {
   if (delivers(servingView)) return decideServing(moment, 'came-up')
   const isLate = faultOf(servingView) === 'dead' && input.nowMs - sinceMs >= policy.startGraceMs
   if ((isLate || hasGivenUp(servingView)) && otherView !== null && canServe(otherView)) {
-    return replace(moment, otherView, hasGivenUp(servingView) ? servingView.reason : 'configured-line-late')
+    if (state.automation.kind === 'automatic') {
+      return switchAutomatically(
+        moment,
+        otherView,
+        hasGivenUp(servingView) ? servingView.reason : 'configured-line-late',
+      )
+    }
+    if (delivers(otherView)) return suspect(moment, 'other-line-delivers')
+    return enter(moment, { kind: 'gap', sinceMs: input.nowMs }, 'other-line-called')
   }
   return stay(moment, 'coming-up', servingView.reason)
 }
@@ -253,11 +304,11 @@ function decideStarting(moment: Moment, sinceMs: number): FailoverStep {
 function decideServing(moment: Moment, wellReason: FailoverReason): FailoverStep {
   const { state, input, policy, servingView, otherView } = moment
   const { nowMs } = input
-  if (isRed(servingView)) {
+  if (isRed(servingView) || isOutlived(moment)) {
     const leaving = judgeLeaving(moment)
     switch (leaving.kind) {
       case 'switch':
-        return switchAutomatically(moment, leaving.target, servingView.reason)
+        return switchAutomatically(moment, leaving.target, isRed(servingView) ? servingView.reason : 'line-returned')
       case 'rescue':
         return rescue(moment, leaving.target)
       case 'stay':
@@ -280,20 +331,31 @@ function decideServing(moment: Moment, wellReason: FailoverReason): FailoverStep
   return enter(moment, { kind: 'active', sinceMs: nowMs }, wellReason)
 }
 
+/** It came up from a gap and brings nothing yet, while the other line does. */
+function isOutlived({ state: { phase }, servingView, otherView }: Moment): boolean {
+  return phase.kind === 'suspect' && phase.needsOther && !delivers(servingView) && delivers(otherView)
+}
+
 type Leaving =
   | { kind: 'switch' | 'rescue'; target: LineView }
   | {
       kind: 'stay'
-      reason: 'no-better-line' | 'automation-paused' | 'flap-latch-holds' | 'held-down' | 'confirming'
+      reason:
+        | 'no-better-line'
+        | 'automation-paused'
+        | 'flap-latch-holds'
+        | 'held-down'
+        | 'confirming'
+        | 'may-return-together'
     }
 
-/** Whether a red serving line may be left now. */
+/** Whether a serving line that is red, or brings nothing, may be left now. */
 function judgeLeaving({ state, input, policy, servingView, otherView: target }: Moment): Leaving {
   const { nowMs } = input
-  const isDead = faultOf(servingView) === 'dead'
+  const isDead = !delivers(servingView)
   const isToGreen = target?.pulse === 'green'
   // Anything that delivers is better than a dead line; only a green line is better than an impaired one.
-  if (target === null || !canServe(target) || (!isDead && !isToGreen)) return { kind: 'stay', reason: 'no-better-line' }
+  if (!isFitTarget(state, target) || (!isDead && !isToGreen)) return { kind: 'stay', reason: 'no-better-line' }
 
   switch (state.automation.kind) {
     case 'paused':
@@ -303,6 +365,7 @@ function judgeLeaving({ state, input, policy, servingView, otherView: target }: 
         ? { kind: 'rescue', target }
         : { kind: 'stay', reason: 'flap-latch-holds' }
     case 'automatic': {
+      if (mayReturnTogether(state, servingView, nowMs)) return { kind: 'stay', reason: 'may-return-together' }
       const isHeldDown = state.lastSwitchMs !== null && nowMs - state.lastSwitchMs < policy.holdDownMs
       if (isHeldDown && !(isDead && isToGreen)) return { kind: 'stay', reason: 'held-down' }
       const isConfirmed = !isDead || !input.linesShareFront || deadForMs(state, nowMs) >= policy.sharedConfirmMs
@@ -311,6 +374,12 @@ function judgeLeaving({ state, input, policy, servingView, otherView: target }: 
     default:
       return unreachable(state.automation)
   }
+}
+
+/** The other line ended the gap a moment ago, and the serving line holds a session too. */
+function mayReturnTogether({ phase }: FailoverState, servingView: LineView, nowMs: number): boolean {
+  if (phase.kind !== 'suspect' || !phase.needsOther || !mayDeliverAnyMoment(servingView)) return false
+  return nowMs - phase.sinceMs < RETURN_TOGETHER_MS
 }
 
 function isRescueDue({ automation }: FailoverState, policy: FailoverPolicy, nowMs: number): boolean {
@@ -325,41 +394,26 @@ function deadForMs({ phase }: FailoverState, nowMs: number): number {
 function decideRaising(moment: Moment, sinceMs: number): FailoverStep {
   const { state, input, policy, servingView, otherView } = moment
   if (delivers(servingView)) return decideServing(moment, 'target-confirmed')
-  if (!delivers(otherView)) return enterGap(moment)
+  if (otherView === null || !delivers(otherView)) return enterGap(moment)
   const isLate = input.nowMs - sinceMs >= policy.raiseGraceMs || hasGivenUp(servingView)
-  if (isLate && otherView !== null && canServe(otherView)) {
-    if (state.automation.kind === 'automatic') return switchAutomatically(moment, otherView, 'target-did-not-rise')
-    if (isRescueDue(state, policy, input.nowMs)) return rescue(moment, otherView)
+  if (!isLate) return stay(moment, 'raising-target', servingView.reason)
+  const given: Moment = { ...moment, state: { ...state, unraised: { line: state.serving, sinceMs: input.nowMs } } }
+  if (state.automation.kind === 'automatic' && canServe(otherView)) {
+    return switchAutomatically(given, otherView, 'target-did-not-rise')
   }
-  return stay(moment, 'raising-target', servingView.reason)
+  return suspect(given, 'other-line-delivers')
 }
 
 function decideGap(moment: Moment): FailoverStep {
-  const { input, servingView, otherView } = moment
+  const { state, input, servingView, otherView } = moment
   if (delivers(servingView)) {
     if (servingView.pulse === 'green') return enter(moment, { kind: 'active', sinceMs: input.nowMs }, 'gap-ended')
-    return suspect(moment, 'gap-ended')
+    return suspect(moment, 'gap-ended-in-doubt')
   }
-  if (otherView !== null && canServe(otherView)) return replace(moment, otherView, 'line-returned')
-  // It delivers, though too little to serve: no gap any more, and no switch.
-  if (delivers(otherView)) return suspect(moment, 'no-better-line')
-  return stay(moment, 'neither-line-delivers', servingView.reason)
-}
-
-/** The serving line delivers nothing and the target could serve: switch, if automation may. */
-function replace(moment: Moment, target: LineView, reason: FailoverReason): FailoverStep {
-  const { automation } = moment.state
-  switch (automation.kind) {
-    case 'automatic':
-      return switchAutomatically(moment, target, reason)
-    // The other line delivers, so this is no gap any more; what stays wrong is the serving line.
-    case 'paused':
-      return delivers(target) ? suspect(moment, 'automation-paused') : stay(moment, 'automation-paused')
-    case 'flap-latched':
-      return delivers(target) ? suspect(moment, 'flap-latch-holds') : stay(moment, 'flap-latch-holds')
-    default:
-      return unreachable(automation)
-  }
+  if (otherView === null || !delivers(otherView)) return stay(moment, 'neither-line-delivers', servingView.reason)
+  const isLeft = state.automation.kind === 'automatic' && canServe(otherView) && !mayDeliverAnyMoment(servingView)
+  if (isLeft) return switchAutomatically(moment, otherView, 'line-returned')
+  return suspect(moment, 'other-line-delivers')
 }
 
 /** Only an automatic switch counts towards the flap limit; the one that reaches it is still made, since it goes to the better line. */
@@ -390,16 +444,26 @@ function moveServing(state: FailoverState, target: LineView, { nowMs, marketIsOp
 }
 
 function enterGap(moment: Moment): FailoverStep {
-  const { state, input } = moment
-  const sinceMs = input.lastTickMs ?? (state.phase.kind === 'closed' ? input.nowMs : state.phase.sinceMs)
-  return enter(moment, { kind: 'gap', sinceMs }, input.linesShareFront ? 'shared-outage' : 'both-lines-dead')
+  const { linesShareFront, nowMs } = moment.input
+  return enter(moment, { kind: 'gap', sinceMs: nowMs }, linesShareFront ? 'shared-outage' : 'both-lines-dead')
 }
 
 function suspect(moment: Moment, reason: FailoverReason): FailoverStep {
   const { phase } = moment.state
   const cause = moment.servingView.reason
-  if (phase.kind === 'suspect' && phase.cause === cause) return stay(moment, reason, cause)
-  return enter(moment, { kind: 'suspect', sinceMs: moment.input.nowMs, cause }, reason)
+  // A line that only stands by is not called upon while it is being seen whether it dies too.
+  const isDead = faultOf(moment.servingView) === 'dead' && reason !== 'confirming'
+  const needsOther = isDead || wasOtherCalled(phase)
+  if (phase.kind === 'suspect' && phase.cause === cause && phase.needsOther === needsOther) {
+    return stay(moment, reason, cause)
+  }
+  const isSameKind = phase.kind === 'suspect' && FAULT_OF_REASON[phase.cause] === FAULT_OF_REASON[cause]
+  const sinceMs = isSameKind ? phase.sinceMs : moment.input.nowMs
+  return enter(moment, { kind: 'suspect', sinceMs, cause, needsOther }, reason)
+}
+
+function wasOtherCalled(phase: FailoverPhase): boolean {
+  return phase.kind === 'gap' || phase.kind === 'raising' || (phase.kind === 'suspect' && phase.needsOther)
 }
 
 function stay(moment: Moment, reason: FailoverReason, cause: PulseReason | null = null): FailoverStep {
@@ -419,17 +483,30 @@ function step(
 ): FailoverStep {
   const { before, input } = moment
   const isMoved = state.serving !== before.serving
-  const isGapOver = before.phase.kind === 'gap' && state.phase.kind !== 'gap'
+  const feedState = feedStateAt(moment, state.phase)
+  const { gapSinceMs: gapBefore } = before
+  const gapSinceMs = feedState === 'GAP' ? (gapBefore ?? gapStartMs(before.phase, input)) : null
+  const isGapOver = gapBefore !== null && gapSinceMs === null
   return {
-    state,
+    state: { ...state, gapSinceMs },
     serve: state.serving,
-    feedState: feedStateAt(moment, state.phase),
+    feedState,
     epochBump: isMoved,
     reason,
     cause,
-    changed: isMoved || state.phase.kind !== before.phase.kind || state.automation.kind !== before.automation.kind,
-    gap: isGapOver ? { fromMs: before.phase.sinceMs, toMs: gapEndMs(before.phase.sinceMs, input) } : null,
+    changed: isMoved || !isSamePhase(before.phase, state.phase) || state.automation.kind !== before.automation.kind,
+    gap: isGapOver ? { fromMs: gapBefore, toMs: gapEndMs(gapBefore, input) } : null,
   }
+}
+
+function isSamePhase(a: FailoverPhase, b: FailoverPhase): boolean {
+  return a.kind === b.kind && (a.kind !== 'suspect' || b.kind !== 'suspect' || a.cause === b.cause)
+}
+
+/** Before the market opened no tick was owed. */
+function gapStartMs(before: FailoverPhase, { lastTickMs, nowMs }: FailoverInput): number {
+  if (lastTickMs !== null) return lastTickMs
+  return before.kind === 'closed' || before.kind === 'starting' ? nowMs : before.sinceMs
 }
 
 function gapEndMs(fromMs: number, { lastTickMs, nowMs }: FailoverInput): number {

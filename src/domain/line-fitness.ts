@@ -39,6 +39,19 @@ export function isWell(view: LineView | null): view is LineView {
   return view !== null && view.readiness === 'ready' && view.pulse === 'green'
 }
 
+/** It holds a session, so that its next tick may be a moment away. */
+export function mayDeliverAnyMoment({ reason }: LineView): boolean {
+  switch (reason) {
+    case 'subscribing':
+    case 'awaiting-first-tick':
+    case 'line-mute':
+    case 'market-silent':
+      return true
+    default:
+      return false
+  }
+}
+
 /** Down for a reason that waiting does not cure soon. */
 export function hasGivenUp(view: LineView): view is RedView {
   switch (view.reason) {

@@ -14,6 +14,7 @@ import { FAILOVER_SENTENCES } from '#domain/failover-reason.ts'
 import { LINES, type Line, otherLine } from '#domain/line.ts'
 import { canServe, delivers, faultOf, type LineView, type Readiness } from '#domain/line-fitness.ts'
 import { type PulseReason, pulseOf } from '#domain/liveness.ts'
+import { linesWanted } from '#domain/standby.ts'
 
 const NOW = 10_000_000
 const LONG_AGO = NOW - 2 * POLICY.failbackStableMs
@@ -42,8 +43,9 @@ function phasesAt(sinceMs: number, from: Line): FailoverPhase[] {
   return [
     { kind: 'starting', sinceMs },
     { kind: 'active', sinceMs },
-    { kind: 'suspect', sinceMs, cause: 'not-connected' },
-    { kind: 'suspect', sinceMs, cause: 'exchange-mute' },
+    { kind: 'suspect', sinceMs, cause: 'not-connected', needsOther: true },
+    { kind: 'suspect', sinceMs, cause: 'subscribing', needsOther: true },
+    { kind: 'suspect', sinceMs, cause: 'exchange-mute', needsOther: false },
     { kind: 'switched', sinceMs, from },
     { kind: 'raising', sinceMs, from },
     { kind: 'gap', sinceMs },
@@ -71,6 +73,8 @@ function states(): FailoverState[] {
             lastSwitchMs: sinceMs,
             automaticSwitchesMs: sinceMs === JUST_NOW ? [JUST_NOW - 1_000, JUST_NOW] : [],
             homeWellSinceMs: serving === home ? null : sinceMs,
+            unraised: null,
+            gapSinceMs: phase.kind === 'gap' ? sinceMs : null,
           })),
         ),
       ),
@@ -102,6 +106,7 @@ const servingView = ({ before, input }: Case) => input.lines[before.serving] as 
 const targetView = ({ before, input }: Case) => input.lines[otherLine(before.serving)] as LineView
 const movedByItself = (each: Case) => moved(each) && each.input.command === null
 const byItself = ({ input }: Case) => input.command === null
+const causeOf = (phase: FailoverPhase) => (phase.kind === 'suspect' ? phase.cause : null)
 
 const WORTH = { none: 3, doubt: 2, rising: 1, impaired: 1, dead: 0 }
 const REFUSALS = ['already-serving', 'target-not-configured', 'target-cannot-serve']
@@ -135,7 +140,7 @@ const LAWS: Record<string, (each: Case) => boolean> = {
   'never switches by itself under the flap latch, but to leave a line long dead': (each) => {
     const { automation } = each.before
     if (automation.kind !== 'flap-latched' || !movedByItself(each)) return true
-    return automation.deadSinceMs === LONG_AGO && faultOf(servingView(each)) === 'dead'
+    return automation.deadSinceMs === LONG_AGO && !delivers(servingView(each))
   },
 
   'never leaves a line that still delivers within the hold-down': (each) =>
@@ -163,8 +168,19 @@ const LAWS: Record<string, (each: Case) => boolean> = {
     return !(input.marketIsOpen && faultOf(servingView(each)) === 'dead' && isOtherDown)
   },
 
+  'never lets the only line that delivers rest, whatever the standby mode': (each) => {
+    const { before, input, step } = each
+    const other = otherLine(step.serve)
+    // The commands that switch on purpose, and the kill switch, are the operator's.
+    if (!byItself(each) || step.feedState === 'KILLED' || !input.marketIsOpen || before.phase.kind === 'starting')
+      return true
+    const [servingNow, otherNow] = [input.lines[step.serve] ?? null, input.lines[other] ?? null]
+    const isOnlyOne = delivers(otherNow) && servingNow !== null && faultOf(servingNow) === 'dead'
+    return !isOnlyOne || linesWanted(step.state, 'cold')[other] === 'streaming' || step.reason === 'confirming'
+  },
+
   'gives the bounds of a gap exactly when one ends': ({ before, step }) => {
-    const isOver = before.phase.kind === 'gap' && step.state.phase.kind !== 'gap'
+    const isOver = before.gapSinceMs !== null && step.feedState !== 'GAP'
     return isOver === (step.gap !== null) && (step.gap === null || step.gap.fromMs <= step.gap.toMs)
   },
 
@@ -184,7 +200,8 @@ const LAWS: Record<string, (each: Case) => boolean> = {
 
   'has one English sentence for each reason, and says when something changed': ({ before, step }) => {
     const { phase, automation } = step.state
-    const isChanged = step.epochBump || phase.kind !== before.phase.kind || automation.kind !== before.automation.kind
+    const isOtherPhase = phase.kind !== before.phase.kind || causeOf(phase) !== causeOf(before.phase)
+    const isChanged = step.epochBump || isOtherPhase || automation.kind !== before.automation.kind
     return step.changed === isChanged && /^[A-Z].*\.$/.test(FAILOVER_SENTENCES[step.reason])
   },
 }

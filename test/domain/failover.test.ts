@@ -353,20 +353,59 @@ describe('at the start', () => {
 
   it('a flap latch on a line that cannot rise is left for the line that still ticks', () => {
     const day = new Day()
+    // Switched twice of late, so that the next switch is the last.
+    day.state = { ...day.state, automaticSwitchesMs: [day.nowMs, day.nowMs] }
     day.lines.backup = view('standing-by')
-    day.see('primary', 'invalid-ticks')
-    for (let switches = 0; switches < POLICY.flapLimit - 1; switches++) {
-      day.see('backup', 'latched', 'unable')
-      day.pass(POLICY.holdDownMs)
-      day.see('backup', 'standing-by')
-    }
-    day.see('backup', 'latched', 'unable')
-    expect(day.state.automation.kind).toBe('flap-latched')
-    expect(day.state.serving).toBe('backup')
-    expect(says(day.see('primary', 'ticking'))).toEqual(['backup', 'SWITCHED', 'raising-target'])
-    day.pass(POLICY.latchRescueMs)
+    expect(says(day.see('primary', 'invalid-ticks'))).toEqual(['backup', 'SWITCHED', 'flap-latched'])
+    expect(says(day.see('backup', 'subscribing'))).toEqual(['backup', 'SWITCHED', 'raising-target'])
+    day.pass(POLICY.raiseGraceMs + 200)
     expect(day.step.serve).toBe('primary')
     expect(day.reasonsSince(0)).toContain('latched-line-dead')
+    expect(day.state.automation.kind).toBe('flap-latched')
+  })
+
+  it.each(['pause', null] as const)('a line raised in vain is in doubt when its time is up, after %s', (command) => {
+    const day = new Day()
+    day.lines.backup = view('standing-by')
+    day.see('primary', 'invalid-ticks')
+    day.see('backup', 'subscribing')
+    if (command === null) day.lines.primary = view('coverage-low')
+    else day.take(command)
+    expect(day.pass(POLICY.raiseGraceMs - 200).feedState).toBe('SWITCHED')
+    expect(says(day.pass(300))).toEqual([
+      'backup',
+      'SUSPECT',
+      command === null ? 'no-better-line' : 'automation-paused',
+    ])
+    expect(day.told.at(-1)?.reason).toBe('other-line-delivers')
+    expect(linesWanted(day.state, 'cold')).toEqual({ primary: 'streaming', backup: 'streaming' })
+  })
+
+  it('a line raised in vain is not raised again for a while, and trying never ends in the flap latch', () => {
+    const day = new Day()
+    day.lines.backup = view('standing-by')
+    day.see('primary', 'invalid-ticks')
+    const raisedAtMs: number[] = [day.nowMs]
+    for (const endMs = day.nowMs + 4 * POLICY.flapWindowMs; day.nowMs < endMs; ) {
+      day.see('backup', day.state.serving === 'backup' ? 'login-failing' : 'standing-by')
+      day.pass(100)
+      if (day.told.at(-1)?.reason === 'invalid-ticks' && day.step.epochBump) raisedAtMs.push(day.nowMs)
+    }
+    const betweenMs = raisedAtMs.slice(1).map((ms, i) => ms - (raisedAtMs[i] ?? 0))
+    expect(betweenMs.length).toBeGreaterThan(1)
+    for (const ms of betweenMs) expect(ms).toBeGreaterThanOrEqual(POLICY.flapWindowMs)
+    expect(day.state.automation.kind).toBe('automatic')
+  })
+
+  it('automation paused, the other line is called upon beside a configured one that does not come up', () => {
+    const day = new Day()
+    day.state = startFailover({ serving: 'primary', nowMs: day.nowMs, paused: true })
+    day.lines.primary = view('not-connected')
+    day.see('backup', 'standing-by')
+    expect(says(day.pass(POLICY.startGraceMs))).toEqual(['primary', 'GAP', 'other-line-called'])
+    expect(linesWanted(day.state, 'cold')).toEqual({ primary: 'streaming', backup: 'streaming' })
+    expect(says(day.see('backup', 'ticking'))).toEqual(['primary', 'SUSPECT', 'other-line-delivers'])
+    expect(linesWanted(day.state, 'cold').backup).toBe('streaming')
   })
 
   it('the other line serves when the configured one is down for too long', () => {
@@ -413,7 +452,8 @@ describe('an operator', () => {
     expect(day.take('pause').reason).toBe('operator-paused')
     expect(says(day.see('primary', 'not-connected'))).toEqual(['primary', 'SUSPECT', 'automation-paused'])
     expect(says(day.see('backup', 'not-connected'))).toEqual(['primary', 'GAP', 'both-lines-dead'])
-    expect(says(day.see('backup', 'ticking'))).toEqual(['primary', 'SUSPECT', 'automation-paused'])
+    expect(says(day.see('backup', 'ticking'))).toEqual(['primary', 'SUSPECT', 'other-line-delivers'])
+    expect(day.pass(100).reason).toBe('automation-paused')
     expect(says(day.take('serve-backup'))).toEqual(['backup', 'SWITCHED', 'operator-chose-line'])
     expect(day.state.automation.kind).toBe('paused')
     expect(day.take('resume').reason).toBe('operator-resumed')
@@ -480,6 +520,48 @@ describe('with a warm or cold backup', () => {
     day.see('backup', 'standing-by')
     expect(says(day.see('primary', 'not-connected'))).toEqual(['primary', 'GAP', 'both-lines-dead'])
   })
+
+  it.each<[string, Partial<FailoverState>, PulseReason]>([
+    ['automation paused', { automation: { kind: 'paused' } }, 'ticking'],
+    ['the flap latch set', { automation: { kind: 'flap-latched', deadSinceMs: null } }, 'ticking'],
+    ['automation on, and the other line too poor to serve', {}, 'coverage-low'],
+  ])(
+    'with %s, the line that alone delivers is raised once and kept until the serving line is well',
+    (_, told, comes) => {
+      for (const standby of ['warm', 'cold'] as const) {
+        const day = new Day()
+        day.state = { ...day.state, ...told }
+        if (comes !== 'ticking') day.state = { ...day.state, unraised: { line: 'backup', sinceMs: day.nowMs } }
+        day.see('backup', 'standing-by')
+        let raised = 0
+        let upForMs = 0
+        // The machine and what it asks for, together: a line that is wanted comes up within half a second, and goes at once.
+        const live = (ms: number) => {
+          for (const endMs = day.nowMs + ms; day.nowMs < endMs; ) {
+            const isWanted = linesWanted(day.state, standby).backup === 'streaming'
+            if (isWanted && upForMs === 0) raised++
+            upForMs = isWanted ? upForMs + 100 : 0
+            day.lines.backup = view(!isWanted ? 'standing-by' : upForMs < 500 ? 'subscribing' : comes)
+            day.pass(100)
+          }
+        }
+        live(5_000)
+        day.see('primary', 'not-connected')
+        live(50_000)
+        expect(raised).toBe(1)
+        expect(day.step).toMatchObject({ serve: 'primary', feedState: 'SUSPECT' })
+        day.see('primary', 'subscribing')
+        live(5_000)
+        expect(raised).toBe(1)
+        day.see('primary', 'ticking')
+        live(1_000)
+        expect(linesWanted(day.state, standby).backup).not.toBe('streaming')
+        const reasons = day.reasonsSince(1)
+        expect(reasons.slice(0, 2)).toEqual(['both-lines-dead', 'other-line-delivers'])
+        expect(reasons.slice(3)).toEqual(['recovered'])
+      }
+    },
+  )
 
   it('only the serving line streams while all is well, and every line does when hot', () => {
     const { state } = new Day()
