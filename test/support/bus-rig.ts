@@ -153,15 +153,22 @@ export interface StoredTick {
   offSession: boolean
 }
 
-/** Everything the stream holds, in order. */
+/**
+ * Everything the stream's leader holds, in order. A consumer reads what its own server has, and a restarted one of a cluster may be short
+ * of messages for minutes while it is called current: a consumer is made again until it sits with the leader.
+ */
 export async function storedTicks(connection: NatsConnection, stream = 'MARKET_TICKS'): Promise<StoredTick[]> {
   const jsm = await jetstreamManager(connection)
-  const { state } = await jsm.streams.info(stream)
+  const { state, cluster } = await jsm.streams.info(stream)
   if (state.messages === 0) return []
-  const made = await jsm.consumers.add(stream, { ack_policy: AckPolicy.None, deliver_policy: DeliverPolicy.All })
+  const add = () => jsm.consumers.add(stream, { ack_policy: AckPolicy.None, deliver_policy: DeliverPolicy.All })
+  let made = await add()
+  for (let tries = 1; made.cluster?.leader !== cluster?.leader && tries < 100; tries++) {
+    await jsm.consumers.delete(stream, made.name)
+    made = await add()
+  }
   const consumer = await jetstream(connection).consumers.get(stream, made.name)
   const ticks: StoredTick[] = []
-  // In a cluster the consumer may sit on a server that has still to catch up.
   for (let emptyFetches = 0; ticks.length < state.messages && emptyFetches < 10; emptyFetches++) {
     const messages = await consumer.fetch({
       max_messages: Math.min(5000, state.messages - ticks.length),
