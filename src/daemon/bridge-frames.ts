@@ -29,6 +29,8 @@ interface FrameParts {
   inbox: LineInbox
   subscriber: LineSubscriber
   connected(): void
+  /** `request`: null where the frame is an answer to a login anyhow. */
+  loginAnswered(request: number | null, code: number, text: string): void
   disconnected(reason: number): void
 }
 
@@ -103,6 +105,7 @@ export class BridgeFrames {
         this.#parts.disconnected(message.code)
         return
       case 'loggedIn':
+        this.#parts.loginAnswered(null, message.code, vendorText(message.texts[0]))
         inbox.put({ type: 'loggedIn', message })
         return
       case 'requested':
@@ -133,6 +136,7 @@ export class BridgeFrames {
         const words = frontErrorTexts(message)
         env.log('warn', `${line}: ${code < 0 ? 'bridge' : `front error ${code}`}: ${sentenceOf(words)}`)
         if (code < 0) this.complaint = { ...words, code }
+        if (code > 0) this.#parts.loginAnswered(request, code, words.message)
         if (code !== 0 && request !== 0) inbox.put({ type: 'frontError', request, code, words })
         return
       }

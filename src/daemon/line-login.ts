@@ -1,15 +1,16 @@
 /**
  * Logs a connected line in: not before the retry table and the login budget permit it, with a trading login first where the front wants
- * one, and with an account that is not latched. Refusals are told by their kind; what follows from them is the retry table's decision.
+ * one, and with an account that is not latched. Refusals are told by their kind; what follows from them is the retry table's decision. One
+ * that latches the account does so when it is read, before anything is waited for.
  */
 import type { Bridge } from '#adapters/feeds/bridge-process.ts'
 import type { FeedAdapter } from '#adapters/feeds/feed-adapter.ts'
 import { vendorText } from '#adapters/feeds/wire.ts'
 import type { Clock } from '#clock.ts'
 import { Failure } from '#domain/failure.ts'
-import { isLoginAnswer, kindOfLoginError, kindOfLoginReturnCode } from '#domain/feed-error.ts'
+import { type FeedErrorKind, isLoginAnswer, kindOfLoginError, kindOfLoginReturnCode } from '#domain/feed-error.ts'
 import type { Line } from '#domain/line.ts'
-import { nextAttempt } from '#domain/retry.ts'
+import { latchesAccount, nextAttempt } from '#domain/retry.ts'
 import { type CutShort, cutShort, type LineFailure, type LineInbox, sentenceOf } from './line-notes.ts'
 import type { LineProgress } from './line-progress.ts'
 
@@ -20,6 +21,8 @@ export interface LoginEnvironment {
   requestLogin(accountKey: string): Promise<number>
   /** The account must not log in until an operator clears it. */
   isLatched(accountKey: string): boolean
+  /** Latches the account: in this process at once, on disk when it resolves. */
+  latch(accountKey: string, message: string): Promise<void>
   /** A random number in [0, 1) for backoff. */
   jitter(): number
   log(level: 'warn', message: string): void
@@ -54,9 +57,43 @@ export class LineLogin {
   readonly #parts: LoginParts
   /** CLOCK_MONOTONIC of the last trading login that the market-data front has not disowned. */
   #tradingLoginMs = Number.NEGATIVE_INFINITY
+  /** The login sent last, until its answer is read, be it after its deadline or while its bridge is drained. */
+  #underWay: { request: number; tradingLogin: 'made' | 'reused' } | 'trading' | null = null
+  #latching: Promise<void> = Promise.resolve()
 
   constructor(parts: LoginParts) {
     this.#parts = parts
+  }
+
+  /** Resolves when every latch that this line brought on is on disk. */
+  get latchKept(): Promise<void> {
+    return this.#latching
+  }
+
+  /** What the front says to the login under way, called when it is read. `request`: null where the answer is one to a login anyhow. */
+  answered(request: number | null, code: number, text: string): void {
+    const login = this.#underWay
+    if (login === null || login === 'trading' || (request !== null && request !== login.request)) return
+    if (code === 0) this.#underWay = null
+    else if (!this.#isDisowned(code, text, login.tradingLogin))
+      this.#heed(kindOfRefusal(code, text), refusal(code, text))
+  }
+
+  /** Counts once for each login, whoever tells of its refusal first. */
+  #heed(kind: FeedErrorKind, message: string): void {
+    if (this.#underWay === null) return
+    this.#underWay = null
+    if (!latchesAccount(kind)) return
+    const { line, adapter, env } = this.#parts
+    this.#latching = env
+      .latch(adapter.accountKey, message)
+      .catch((error: unknown) => env.log('warn', `${line}: the account is latched, but not on disk: ${String(error)}`))
+  }
+
+  /** The front's day may have turned since an older trading login; refused right after a fresh one, the account is latched. */
+  #isDisowned(code: number, text: string, tradingLogin: 'made' | 'reused'): boolean {
+    if (tradingLogin !== 'reused' || !this.#parts.adapter.tradingLogin) return false
+    return kindOfRefusal(code, text) === 'trading-login-required'
   }
 
   /** After `reconnects` reconnects in a row of this bridge. `log-in-again`: on the same connection, with a new trading login. */
@@ -84,6 +121,7 @@ export class LineLogin {
     progress.become('logging-in', 'logging in')
     this.outcomes.granted++
     const request = bridge.send('login', { texts: pairs })
+    this.#underWay = { request, tradingLogin: before }
     const answer = await this.#answerTo(request, signal)
     if (answer.kind === 'aborted') return null
     if (answer.kind === 'timed-out') {
@@ -130,17 +168,15 @@ export class LineLogin {
   }
 
   #refused(code: number, text: string, tradingLogin: 'made' | 'reused'): 'log-in-again' | LineFailure {
-    const { line, adapter, env } = this.#parts
+    const { line, env } = this.#parts
     this.outcomes.refused++
     this.failures++
-    const kind = kindOfLoginError('market-data', code, text)
-    if (kind === 'trading-login-required' && tradingLogin === 'reused' && adapter.tradingLogin) {
-      // The front's day may have turned since; refused right after a fresh one, the account is latched.
+    if (this.#isDisowned(code, text, tradingLogin)) {
       env.log('warn', `${line}: the front knows no trading login any more; making a new one`)
       this.#tradingLoginMs = Number.NEGATIVE_INFINITY
       return 'log-in-again'
     }
-    return { kind, message: `the front refused the login: error ${code} ${text}`.trimEnd() }
+    return { kind: kindOfRefusal(code, text), message: refusal(code, text) }
   }
 
   /** The trading login that the adapter wants before a market-data login, within the budget; whatever happens to the line meanwhile ends it. */
@@ -158,10 +194,18 @@ export class LineLogin {
     const interruption = inbox
       .take(['disconnected', 'ended', 'recycle'], { signal: AbortSignal.any([signal, settled.signal]) })
       .finally(() => givenUp.abort())
-    const outcome = await tradingLogin(AbortSignal.any([signal, givenUp.signal])).catch((error: unknown) => {
+    this.#underWay = 'trading'
+    const watch = {
+      leaving: () => {
+        if (env.isLatched(adapter.accountKey)) givenUp.abort()
+      },
+      failed: (kind: FeedErrorKind, message: string) => this.#heed(kind, message),
+    }
+    const outcome = await tradingLogin(AbortSignal.any([signal, givenUp.signal]), watch).catch((error: unknown) => {
       if (givenUp.signal.aborted || signal.aborted) return null
       throw error
     })
+    if (outcome?.ok === false) this.#heed(outcome.kind, outcome.message)
     settled.abort()
     const interrupted = await interruption
     if (interrupted.kind === 'taken') return cutShort(interrupted.item)
@@ -203,4 +247,12 @@ export class LineLogin {
       if (answer.kind === 'taken') return cutShort(answer.item)
     }
   }
+}
+
+function kindOfRefusal(code: number, text: string): FeedErrorKind {
+  return kindOfLoginError('market-data', code, text)
+}
+
+function refusal(code: number, text: string): string {
+  return `the front refused the login: error ${code} ${text}`.trimEnd()
 }

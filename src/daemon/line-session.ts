@@ -45,7 +45,6 @@ export interface LineTimeouts {
 export interface LineEnvironment extends LoginEnvironment, SubscriberEnvironment, FrameEnvironment {
   timeouts: LineTimeouts
   openBridge(command: BridgeCommand, sink: BridgeSink): Bridge
-  latch(accountKey: string, message: string): Promise<void>
   /** Something that the supervisor should look at now rather than at its next round. */
   changed(): void
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string, details?: Record<string, unknown>): void
@@ -111,6 +110,7 @@ export class LineSession {
       connected: () => {
         this.connected = true
       },
+      loginAnswered: (request, code, text) => this.#login.answered(request, code, text),
       disconnected: (reason) => this.#onDisconnected(reason),
     })
   }
@@ -251,7 +251,7 @@ export class LineSession {
         return
       }
       case 'never':
-        if (decision.latch) await this.#env.latch(this.adapter.accountKey, failure.message)
+        if (decision.latch) await this.#login.latchKept
         this.#progress.become(decision.latch ? 'latched' : 'failed', failure.message)
         if (!decision.latch) await this.#untilWantedChanges(signal)
         return

@@ -137,8 +137,10 @@ export async function openFeed(
               password: (signal) => secrets.password(signal),
               authCode: (signal) => secrets.authCode(signal),
               tradingLogin: config.feed.tdLoginFirst
-                ? (signal) =>
-                    tradingLogin(tradingSessionOf(config, line, { env, secrets, clock, log: logOf(line) }), signal)
+                ? (signal, watch) => {
+                    const session = tradingSessionOf(config, line, { env, secrets, clock, log: logOf(line) })
+                    return tradingLogin({ ...session, watch }, signal)
+                  }
                 : null,
             }),
           (line) =>

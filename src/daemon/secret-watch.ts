@@ -299,7 +299,7 @@ export class SecretWatch {
   }
 
   async #prove(keeping: Keeping, trial: TrialLogin, signal: AbortSignal): Promise<void> {
-    const { clock, requestLogin, random } = this.#parts
+    const { clock, isLatched, requestLogin, random } = this.#parts
     const { accountKey } = keeping.line
     const { found, state } = keeping
     if (found === null || state.kind !== 'changed') return
@@ -309,6 +309,8 @@ export class SecretWatch {
       this.#wait(keeping, 'login-budget')
       return
     }
+    // A line may have met the refusal of this account while the budget was written.
+    if (isLatched(accountKey)) return
     keeping.isTrying = true
     const outcome = await tried(trial, found, signal).finally(() => {
       keeping.isTrying = false

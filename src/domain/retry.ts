@@ -107,6 +107,12 @@ export function nextAttempt(kind: FeedErrorKind, attempt: number, jitter: number
   return { again: 'at', atMs: nowMs + Math.min(retry.maxMs, backoffMs * (1 + jitter / 4)) }
 }
 
+/** One failure of this kind is enough to keep the account from logging in until an operator clears it. */
+export function latchesAccount(kind: FeedErrorKind): boolean {
+  const retry: Retry = RETRY_BY_KIND[kind]
+  return retry.again === 'never' && retry.latch
+}
+
 /** A session that held this long was a success: the failure after it is the first of a new row. Longer than every first backoff. */
 export const STABLE_AFTER_MS = 60_000
 

@@ -136,6 +136,41 @@ describe('a front that says no', () => {
     expect(rig.bridges).toHaveLength(2)
   })
 
+  test.each([
+    ['while its bridge still ends', async () => undefined],
+    [
+      'while it is drained because the line was lowered',
+      async () => {
+        rig.session.want('off')
+        await rig.clock.settle()
+      },
+    ],
+  ])('to the credentials latches the account when it is read, %s', async (_when, lower) => {
+    await rig.upToConnected()
+    let goOn = () => {}
+    rig.bridge.gone = new Promise((resolve) => {
+      goOn = resolve
+    })
+    await lower()
+    rig.bridge.say('loggedIn', { code: 3, texts: ['CTP:no such user', ''] })
+    expect(rig.latches).toEqual(['broker/primary'])
+    await rig.clock.settle()
+    expect(rig.bridge.retired).toBe(true)
+    goOn()
+    await rig.clock.settle()
+    expect(rig.session.state).toBe('latched')
+    expect(rig.latches).toEqual(['broker/primary'])
+  })
+
+  test('to the credentials holds, although the latch can not be written', async () => {
+    rig.latchTrouble = new Error('EROFS')
+    await rig.upToConnected()
+    rig.bridge.say('loggedIn', { code: 3, texts: ['CTP:no such user', ''] })
+    await rig.clock.settle()
+    expect(rig.session.state).toBe('latched')
+    expect(rig.logged).toContainEqual(expect.stringContaining('not on disk'))
+  })
+
   test('because it is not ready is asked again after half a minute', async () => {
     await rig.upToConnected()
     rig.bridge.say('loggedIn', { code: 7, texts: ['CTP:not inited', ''] })
@@ -373,9 +408,10 @@ describe('a front whose market data wants a trading login first', () => {
     outcome = { ok: true }
     underWay = null
     rig = new ScriptedLine(clock, {
-      tradingLogin: async (signal) => {
+      tradingLogin: async (signal, watch) => {
         made.push(signal)
         await underWay
+        watch.leaving()
         signal.throwIfAborted()
         return outcome
       },
@@ -446,6 +482,40 @@ describe('a front whose market data wants a trading login first', () => {
     expect(rig.session).toMatchObject({ state: 'latched', loginOutcomes: { granted: 1, refused: 1 } })
     expect(made).toHaveLength(1)
     expect(rig.bridges.every((bridge) => bridge.count('login') === 0)).toBe(true)
+  })
+
+  test('that refuses it latches the account when the refusal is read, while its process still ends', async () => {
+    await rig.end()
+    let goOn = () => {}
+    const gone = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    rig = new ScriptedLine(clock, {
+      tradingLogin: async (_signal, watch) => {
+        watch.failed('credentials-rejected', 'error 3')
+        await gone
+        return { ok: false, kind: 'credentials-rejected', message: 'error 3' }
+      },
+    })
+    await rig.upToConnected()
+    expect(rig.latches).toEqual(['broker/primary'])
+    goOn()
+    await rig.clock.settle()
+    expect(rig.session.state).toBe('latched')
+    expect(rig.latches).toEqual(['broker/primary'])
+  })
+
+  test('does not get it when the account was latched while its process started', async () => {
+    let goOn = () => {}
+    underWay = new Promise((resolve) => {
+      goOn = resolve
+    })
+    await rig.upToConnected()
+    rig.latches.push('broker/primary')
+    goOn()
+    await rig.clock.settle()
+    expect(made.map(({ aborted }) => aborted)).toEqual([true])
+    expect(rig.session).toMatchObject({ state: 'latched', loginOutcomes: { accepted: 0, refused: 0 } })
   })
 
   test('that is not ready for it is asked again later', async () => {

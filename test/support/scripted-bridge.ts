@@ -15,6 +15,8 @@ export class ScriptedBridge implements Bridge {
   readonly pid = ++pids
   readonly sent: SentCommand[] = []
   retired = false
+  /** Resolves when the process is gone after it was told to end. */
+  gone: Promise<void> = Promise.resolve()
   readonly #sink: BridgeSink
   readonly #instruments = new Map<string, number>()
   #sequence = 0
@@ -30,6 +32,7 @@ export class ScriptedBridge implements Bridge {
 
   async retire(): Promise<void> {
     this.retired = true
+    await this.gone
   }
 
   say(type: Message['type'], fields: Partial<Omit<Message, 'texts'>> & { texts?: readonly string[] } = {}): void {

@@ -31,6 +31,8 @@ export class ScriptedLine {
   readonly names: string[]
   readonly ticks: number[] = []
   readonly latches: string[] = []
+  /** What the disk says when a latch is to be kept. */
+  latchTrouble: Error | null = null
   readonly snapshotsExpected: number[] = []
   readonly admitted: number[] = []
   /** What was logged, with the kind of the failure behind it where there is one. */
@@ -86,6 +88,7 @@ export class ScriptedLine {
       isLatched: (account) => this.latches.includes(account),
       latch: async (account) => {
         this.latches.push(account)
+        if (this.latchTrouble !== null) throw this.latchTrouble
       },
       slotOf: (symbol) => this.slot(symbol),
       listed: (symbol) => this.session.book.list(this.slot(symbol)),

@@ -7,6 +7,13 @@ import type { BridgeCommand } from './bridge-process.ts'
 
 export type TradingLogin = { ok: true } | { ok: false; kind: FeedErrorKind; message: string }
 
+/** Whoever may call a trading login off, and hears of its failure while its process still ends. */
+export interface TradingLoginWatch {
+  /** Something is about to be sent that the front may refuse. Aborts the signal where that must not happen any more. */
+  leaving(): void
+  failed(kind: FeedErrorKind, message: string): void
+}
+
 export interface FeedAdapter {
   readonly kind: 'sim' | 'replay' | 'ctp'
   /** The account as operators may see it, masked to its last three characters. */
@@ -28,5 +35,5 @@ export interface FeedAdapter {
    * One login to the trading front, in a process of its own that is gone when it resolves; for fronts whose market data wants to have
    * seen one today. Absent where none is wanted. Rejects with the signal's reason when aborted.
    */
-  readonly tradingLogin?: ((signal: AbortSignal) => Promise<TradingLogin>) | null
+  readonly tradingLogin?: ((signal: AbortSignal, watch: TradingLoginWatch) => Promise<TradingLogin>) | null
 }

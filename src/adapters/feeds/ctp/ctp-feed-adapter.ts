@@ -1,7 +1,7 @@
 /** The real feed: one CTP front group, held by a bridge process around the vendor's library. Contracts come from a catalogue file. */
 import type { Line } from '#domain/line.ts'
 import type { HiddenText } from '#domain/secret-ref.ts'
-import type { FeedAdapter, TradingLogin } from '../feed-adapter.ts'
+import type { FeedAdapter } from '../feed-adapter.ts'
 import { flowDirectory } from './flow-directory.ts'
 import { ctpStartPairs, vendorEnvironment } from './start-options.ts'
 
@@ -20,7 +20,7 @@ export interface CtpFeedOptions {
   /** Reads what a trading login needs besides, so that a store that is down shows before a login is counted. */
   authCode?(signal: AbortSignal): Promise<HiddenText | null>
   /** Absent where market data asks for no trading login first. */
-  tradingLogin?: ((signal: AbortSignal) => Promise<TradingLogin>) | null
+  tradingLogin?: FeedAdapter['tradingLogin']
 }
 
 export function ctpFeedAdapter(options: CtpFeedOptions): FeedAdapter {

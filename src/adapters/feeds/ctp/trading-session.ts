@@ -19,7 +19,7 @@ import {
 import { nextAttempt } from '#domain/retry.ts'
 import type { HiddenText } from '#domain/secret-ref.ts'
 import { type BridgeCommand, type BridgeEnd, BridgeProcess } from '../bridge-process.ts'
-import type { TradingLogin } from '../feed-adapter.ts'
+import type { TradingLogin, TradingLoginWatch } from '../feed-adapter.ts'
 import { bridgeText, frontErrorTexts, type Message, PROTOCOL_VERSION, vendorText } from '../wire.ts'
 import { kindOfBridgeExit } from './bridge-exit.ts'
 import { type CtpStart, ctpStartPairs } from './start-options.ts'
@@ -42,6 +42,7 @@ export interface TradingSessionOptions {
   }
   clock: Clock
   log(text: string): void
+  watch?: TradingLoginWatch
 }
 
 /** One row of the vendor's instrument list, as far as we use it. */
@@ -127,6 +128,9 @@ async function withSession<T>(
   const session = new TradingSession(options, wantsStatuses, signal)
   try {
     return await use(session)
+  } catch (error) {
+    if (error instanceof Failure && isFeedErrorKind(error.kind)) options.watch?.failed(error.kind, error.message)
+    throw error
   } finally {
     await session.close()
   }
@@ -197,6 +201,7 @@ class TradingSession {
 
     if (appId !== null) {
       const authCode = await this.#options.authCode(this.#signal)
+      this.#leaving()
       const request = this.#bridge.send('authenticate', {
         texts: [...who, 'app_id', appId, 'auth_code', authCode.reveal()],
       })
@@ -204,11 +209,17 @@ class TradingSession {
       checkRefusal('authentication', await this.#next('authenticated', request, timeouts.loginMs, 'login-timeout'))
     }
     const password = await this.#options.password(this.#signal)
+    this.#leaving()
     const request = this.#bridge.send('login', { texts: [...who, 'password', password.reveal()] })
     await this.#accepted(request)
     const answer = await this.#next('loggedIn', request, timeouts.loginMs, 'login-timeout')
     checkRefusal('login', answer)
     return vendorText(answer.texts[1])
+  }
+
+  #leaving(): void {
+    this.#options.watch?.leaving()
+    this.#signal.throwIfAborted()
   }
 
   async listInstruments(): Promise<CatalogueRow[]> {
