@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
@@ -41,6 +43,20 @@ test('a released lock is free at once', async () => {
   await held.pop()?.release()
   expect(await lockHolder(stateDir, 'run')).toBeNull()
   expect((await take()).kind).toBe('held')
+})
+
+test('a caller that does not hang up does not hold up the release', async () => {
+  await take()
+  const name = readFileSync('/proc/net/unix', 'utf8')
+    .split('\n')
+    .map((row) => row.split(/\s+/).at(-1) ?? '')
+    .filter((path) => path.startsWith('@feed-supervisor-run:'))
+  const callers = name.map((path) => connect({ path: path.replace('@', '\0'), allowHalfOpen: true }).pause())
+  for (const caller of callers) await once(caller, 'connect')
+  // The lock has taken them in once it answered another one.
+  expect(await lockHolder(stateDir, 'run')).toEqual(US)
+  await held.pop()?.release()
+  for (const caller of callers) caller.destroy()
 })
 
 test('two purposes and two directories do not meet, two spellings of one directory do', async () => {

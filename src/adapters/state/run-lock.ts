@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readdir, readFile, readlink, realpath } from 'node:fs/promises'
-import { connect, createServer, type Server } from 'node:net'
+import { connect, createServer, type Server, type Socket } from 'node:net'
 import { Failure } from '#domain/failure.ts'
 
 /**
@@ -42,8 +42,8 @@ export async function takeLock(stateDir: string, purpose: LockPurpose, holder: L
   const name = await lockName(stateDir, purpose)
   // A holder that lets go between our two looks leaves neither lock nor answer; a second try then settles it.
   for (let attempt = 0; attempt < 3; attempt++) {
-    const server = await tryListen(name, holder)
-    if (server !== null) return { kind: 'held', lock: { release: () => close(server) } }
+    const listening = await tryListen(name, holder)
+    if (listening !== null) return { kind: 'held', lock: { release: () => close(listening) } }
     const answer = await askHolder(name)
     if (answer !== 'gone') return { kind: 'taken', by: answer }
   }
@@ -99,10 +99,19 @@ async function lockName(stateDir: string, purpose: LockPurpose): Promise<string>
   )
 }
 
-function tryListen(name: string, holder: LockHolder): Promise<Server | null> {
+interface Listening {
+  server: Server
+  /** Callers that have not hung up yet. */
+  callers: Set<Socket>
+}
+
+function tryListen(name: string, holder: LockHolder): Promise<Listening | null> {
   const answer = `${JSON.stringify(holder)}\n`
+  const callers = new Set<Socket>()
   return new Promise((resolve, reject) => {
     const server = createServer((socket) => {
+      callers.add(socket)
+      socket.on('close', () => callers.delete(socket))
       socket.on('error', () => socket.destroy()) // A caller that hangs up early is no concern of the holder.
       socket.end(answer)
       socket.unref()
@@ -111,13 +120,16 @@ function tryListen(name: string, holder: LockHolder): Promise<Server | null> {
       if (error.code === 'EADDRINUSE') resolve(null)
       else reject(new Failure('lock', `the lock cannot be taken: ${error.message}`, 'Run this on Linux.', error))
     })
-    server.listen(name, () => resolve(server.unref()))
+    server.listen(name, () => resolve({ server: server.unref(), callers }))
   })
 }
 
-function close(server: Server): Promise<void> {
+/** A caller that does not hang up is cut: nothing else may be left to keep the process alive until then, and it would end unfinished. */
+function close({ server, callers }: Listening): Promise<void> {
   return new Promise((resolve) => {
+    server.ref()
     server.close(() => resolve())
+    for (const socket of callers) socket.destroy()
   })
 }
 
