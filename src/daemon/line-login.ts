@@ -10,7 +10,7 @@ import type { Clock } from '#clock.ts'
 import { Failure } from '#domain/failure.ts'
 import { type FeedErrorKind, isLoginAnswer, kindOfLoginError, kindOfLoginReturnCode } from '#domain/feed-error.ts'
 import type { Line } from '#domain/line.ts'
-import { latchesAccount, nextAttempt } from '#domain/retry.ts'
+import { nextAttempt, refusalsMax } from '#domain/retry.ts'
 import { type CutShort, cutShort, type LineFailure, type LineInbox, sentenceOf } from './line-notes.ts'
 import type { LineProgress } from './line-progress.ts'
 
@@ -23,6 +23,10 @@ export interface LoginEnvironment {
   isLatched(accountKey: string): boolean
   /** Latches the account: in this process at once, on disk when it resolves. */
   latch(accountKey: string, message: string): Promise<void>
+  /** One more refusal that may be tried again a few times; returns how many there were since a session of the account held. */
+  countRefusal(accountKey: string): number
+  /** A session of the account has held: what was refused before counts no more. */
+  sessionHeld(accountKey: string): void
   /** A random number in [0, 1) for backoff. */
   jitter(): number
   log(level: 'warn', message: string): void
@@ -83,10 +87,12 @@ export class LineLogin {
   #heed(kind: FeedErrorKind, message: string): void {
     if (this.#underWay === null) return
     this.#underWay = null
-    if (!latchesAccount(kind)) return
     const { line, adapter, env } = this.#parts
+    const max = refusalsMax(kind)
+    if (max === null || (max > 1 && env.countRefusal(adapter.accountKey) < max)) return
+    const text = max === 1 ? message : `${message} (for the ${max}. time, and no session held since)`
     this.#latching = env
-      .latch(adapter.accountKey, message)
+      .latch(adapter.accountKey, text)
       .catch((error: unknown) => env.log('warn', `${line}: the account is latched, but not on disk: ${String(error)}`))
   }
 

@@ -18,7 +18,7 @@ import { PROTOCOL_VERSION } from '#adapters/feeds/wire.ts'
 import { assert } from '#domain/assert.ts'
 import type { FeedErrorKind } from '#domain/feed-error.ts'
 import { type Line, type LineIndex, lineIndex } from '#domain/line.ts'
-import { attemptNumber, nextAttempt } from '#domain/retry.ts'
+import { attemptNumber, nextAttempt, STABLE_AFTER_MS } from '#domain/retry.ts'
 import type { WantedUp } from '#domain/standby.ts'
 import type { LineState } from '#domain/status.ts'
 import { Subscription, type SubscriptionBook } from '#domain/subscription-book.ts'
@@ -80,6 +80,8 @@ export class LineSession {
   #loginScope = new AbortController()
   /** How long the last login held. */
   #heldMs = 0
+  /** Failures of each kind since a session held: no kind's backoff or last attempt is touched by another's. */
+  readonly #attempts = new Map<FeedErrorKind, number>()
 
   constructor(line: Line, adapter: FeedAdapter, wanted: WantedUp, env: LineEnvironment) {
     this.line = line
@@ -205,8 +207,6 @@ export class LineSession {
 
   /** Holds the line until the signal aborts; then the bridge is gone. Never rejects but for our own mistakes. */
   async run(signal: AbortSignal): Promise<void> {
-    let attempt = 0
-    let lastKind: FeedErrorKind | null = null
     while (!signal.aborted) {
       this.#heldMs = 0
       // Before all else: a latched line that was to rest would pass for one that could be raised.
@@ -223,9 +223,8 @@ export class LineSession {
       const failure = this.#inItsWords(await this.#holdBridge(signal))
       if (failure === null) continue
       if (failure.kind === 'input-unusable') this.unusableInput = failure.message
-      // Each kind has its own backoff and its own last attempt: a night of refused connects must not use up those of a login.
-      attempt = failure.kind === lastKind ? attemptNumber(attempt, this.#heldMs) : 1
-      lastKind = failure.kind
+      const attempt = (this.#attempts.get(failure.kind) ?? 0) + 1
+      this.#attempts.set(failure.kind, attempt)
       await this.#performRetry(failure, attempt, signal)
     }
     this.#progress.become('off', 'stopped')
@@ -241,6 +240,11 @@ export class LineSession {
     const { clock, jitter, log } = this.#env
     const decision = nextAttempt(failure.kind, attempt, jitter(), clock.monotonicMs())
     log('warn', `${this.line}: ${failure.message}`, { kind: failure.kind, attempt, decision: decision.again })
+    await this.#login.latchKept
+    if (this.#env.isLatched(this.adapter.accountKey)) {
+      this.#progress.become('latched', failure.message)
+      return
+    }
     switch (decision.again) {
       case 'at': {
         this.#progress.become('waiting', failure.message)
@@ -251,7 +255,6 @@ export class LineSession {
         return
       }
       case 'never':
-        if (decision.latch) await this.#login.latchKept
         this.#progress.become(decision.latch ? 'latched' : 'failed', failure.message)
         if (!decision.latch) await this.#untilWantedChanges(signal)
         return
@@ -371,14 +374,22 @@ export class LineSession {
     this.#env.changed()
     const scope = AbortSignal.any([signal, this.#loginScope.signal])
     const subscribing = this.#subscriber.keepSubscribed(bridge, scope)
+    const holding = this.#noteHeld(scope)
     try {
       const answer = await this.#inbox.take(['disconnected', 'ended', 'recycle'], { signal })
       this.#heldMs = this.#env.clock.monotonicMs() - loggedInAtMs
       return answer.kind === 'taken' ? cutShort(answer.item) : null
     } finally {
       this.#loginScope.abort()
-      await subscribing
+      await Promise.all([subscribing, holding])
     }
+  }
+
+  async #noteHeld(scope: AbortSignal): Promise<void> {
+    await quietSleep(STABLE_AFTER_MS, scope)
+    if (scope.aborted) return
+    this.#attempts.clear()
+    this.#env.sessionHeld(this.adapter.accountKey)
   }
 
   #onDisconnected(reason: number): void {

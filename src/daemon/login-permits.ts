@@ -1,6 +1,6 @@
 /**
- * Who may log in now: the login budget, durable before a login is sent, and the latches. One place for both lines, because they may share
- * an account, and the same for an operator's command beside the daemon.
+ * Who may log in now: the login budget, durable before a login is sent, the latches, and the refusals that may become one. One place for
+ * both lines, because they may share an account, and the same for an operator's command beside the daemon.
  */
 import {
   accountKey,
@@ -12,6 +12,7 @@ import {
   setCredentialLatch,
 } from '#adapters/state/latches.ts'
 import { LoginBudgetFile } from '#adapters/state/login-budget-file.ts'
+import { LoginRefusalsFile } from '#adapters/state/login-refusals-file.ts'
 import type { Clock } from '#clock.ts'
 import { problemOf } from '#domain/failure.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
@@ -21,6 +22,7 @@ export class LoginPermits {
   readonly #stateDir: string
   readonly #clock: Clock
   readonly #budget: LoginBudgetFile
+  readonly #refusals: LoginRefusalsFile
   readonly #onTrouble: (message: string) => void
   /** By account key: latches of this process that are not on disk yet. */
   readonly #unwritten = new Map<string, Omit<CredentialLatch, 'kind'>>()
@@ -31,12 +33,14 @@ export class LoginPermits {
     this.#clock = parts.clock
     this.#onTrouble = parts.onTrouble
     this.#budget = new LoginBudgetFile(parts)
+    this.#refusals = new LoginRefusalsFile(parts)
   }
 
   /** Reads what the last process left. A damaged budget counts as used up for one window, for the lines' accounts. */
   async open(accounts: readonly string[]): Promise<void> {
     await this.refresh()
     await this.#budget.open(accounts)
+    await this.#refusals.open()
   }
 
   /** Looks for latches that an operator set or cleared. */
@@ -79,10 +83,26 @@ export class LoginPermits {
       try {
         await setCredentialLatch(this.#stateDir, latch)
         this.#unwritten.delete(key)
+        // Whoever clears the latch gives the account all its attempts back.
+        this.#refusals.clear(key)
       } catch (error) {
         this.#onTrouble(`the latch of an account can't be kept on disk: ${problemOf(error).message}`)
       }
     }
+  }
+
+  /** Counts at once, on disk soon. Returns how many there were since a session of this account held or its latch was cleared. */
+  countRefusal(account: string): number {
+    return this.#refusals.count(accountKey(account))
+  }
+
+  sessionHeld(account: string): void {
+    this.#refusals.clear(accountKey(account))
+  }
+
+  /** Resolves when every refusal counted so far is on disk, or could not be kept there. */
+  async settled(): Promise<void> {
+    await this.#refusals.settled
   }
 
   /** Milliseconds until a login of this account may be sent; 0: granted, and counted on disk. */

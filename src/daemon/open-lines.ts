@@ -69,6 +69,8 @@ function openLine(line: Line, parts: LineParts): LineSession | null {
       await permits.latch(account, line, adapter.account ?? '***', message)
       parts.latched(line, message)
     },
+    countRefusal: (account) => permits.countRefusal(account),
+    sessionHeld: (account) => permits.sessionHeld(account),
     slotOf: (symbol, exchange) => slots.slotOf(symbol, exchange),
     listed: (symbol, exchange) => parts.list.add(session, { symbol, exchange }),
     slotName: (slot) => slots.table.name(slot),

@@ -181,7 +181,7 @@ export const FEED_ERROR_TEXTS: Record<FeedErrorKind, { message: string; remedy: 
   },
   'unknown-market-data-login-error': {
     message: 'the market-data front refused the login for an unlisted reason',
-    remedy: 'Read the vendor text in the log; restart the line once the cause is removed.',
+    remedy: 'Read the vendor text in the log, ask the broker; a third such refusal latches the account.',
   },
   'unknown-trading-login-error': {
     message: 'the trading front refused the login for an unlisted reason',

@@ -3,7 +3,7 @@
  * says where it comes from; time and jitter come in as values, so the same inputs give the same instant.
  */
 import { assert } from './assert.ts'
-import type { FeedErrorKind } from './feed-error.ts'
+import { type FeedErrorKind, isLoginAnswer } from './feed-error.ts'
 
 export type Retry =
   /** Doubles from `firstMs` to `maxMs`; after `attemptsMax` failures in a row an operator has to look. */
@@ -43,7 +43,8 @@ export const RETRY_BY_KIND = {
   'duplicate-login': { again: 'after-backoff', firstMs: 10_000, maxMs: 60_000 },
   // Our own ordering is wrong; repeating it cannot help.
   'sent-out-of-order': { again: 'after-operator' },
-  // Vendor notes: at most three. It must not start anew each session: nine in a day could reach a broker's lock.
+  // Vendor notes: at most three. It must not start anew each session: nine in a day could reach a broker's lock. So they are counted by
+  // account and on disk, and the third latches it (refusalsMax).
   'unknown-market-data-login-error': { again: 'after-backoff', firstMs: 5_000, maxMs: 60_000, attemptsMax: 3 },
   // On the trading side an unlisted error may be a credential error, and a restart must not try again either.
   'unknown-trading-login-error': LATCHED,
@@ -107,10 +108,11 @@ export function nextAttempt(kind: FeedErrorKind, attempt: number, jitter: number
   return { again: 'at', atMs: nowMs + Math.min(retry.maxMs, backoffMs * (1 + jitter / 4)) }
 }
 
-/** One failure of this kind is enough to keep the account from logging in until an operator clears it. */
-export function latchesAccount(kind: FeedErrorKind): boolean {
+/** After so many refusals of this kind, with no session between that held, the account is latched. Null: never for this. */
+export function refusalsMax(kind: FeedErrorKind): number | null {
   const retry: Retry = RETRY_BY_KIND[kind]
-  return retry.again === 'never' && retry.latch
+  if (retry.again === 'never') return retry.latch ? 1 : null
+  return isLoginAnswer(kind) && retry.again === 'after-backoff' ? (retry.attemptsMax ?? null) : null
 }
 
 /** A session that held this long was a success: the failure after it is the first of a new row. Longer than every first backoff. */

@@ -271,6 +271,8 @@ async function lineOver(command: BridgeCommand): Promise<{ state: string; detail
     requestLogin: async () => 0,
     isLatched: () => false,
     latch: async () => undefined,
+    countRefusal: () => 1,
+    sessionHeld: ignored,
     slotOf: (symbol) => (names.includes(symbol) ? names.indexOf(symbol) : null),
     listed: ignored,
     slotName: (slot) => ({ symbol: names[slot] ?? '', exchange: 'SHFE' }),

@@ -171,6 +171,59 @@ describe('a front that says no', () => {
     expect(rig.logged).toContainEqual(expect.stringContaining('not on disk'))
   })
 
+  /** Refuses the login under way, and leaves time for the next one to be sent. */
+  async function refused(code: number): Promise<void> {
+    rig.bridge.say('loggedIn', { code, texts: ['CTP:a new reason', ''] })
+    await rig.pass(130 * SECOND)
+  }
+  const nextConnects = async () => {
+    if (rig.session.state !== 'latched') await rig.upToConnected()
+  }
+
+  test('for an unlisted reason may say so three times, whatever else goes wrong between, then the account is latched', async () => {
+    await rig.upToConnected()
+    for (let refusal = 1; refusal <= 3; refusal++) {
+      await refused(9_999)
+      if (refusal === 3) break
+      await nextConnects()
+      await refused(7)
+      await nextConnects()
+    }
+    expect(rig.latches).toEqual(['broker/primary'])
+    expect(rig.session.state).toBe('latched')
+    const logins = rig.loginsGranted
+    await rig.pass(3_600 * SECOND)
+    expect(rig.loginsGranted).toBe(logins)
+  })
+
+  test('for an unlisted reason is not asked more often because the line is lowered and raised', async () => {
+    await rig.upToConnected()
+    for (let refusal = 1; refusal <= 5; refusal++) {
+      await refused(9_999)
+      rig.session.want('off')
+      await rig.clock.settle()
+      rig.session.want('streaming')
+      await rig.clock.settle()
+      await nextConnects()
+    }
+    expect(rig.loginsGranted).toBe(3)
+  })
+
+  test('for an unlisted reason has its three times again after a session that held a minute, not after a shorter one', async () => {
+    const streamsFor = async (seconds: number) => {
+      await rig.upToStreaming()
+      await rig.pass(seconds * SECOND)
+      rig.bridge.end({ kind: 'exited', code: 1, signal: null })
+      await rig.pass(2 * SECOND)
+    }
+    await rig.upToConnected()
+    await refused(9_999)
+    await streamsFor(50)
+    expect(rig.refusals).toBe(1)
+    await streamsFor(70)
+    expect(rig.refusals).toBe(0)
+  })
+
   test('because it is not ready is asked again after half a minute', async () => {
     await rig.upToConnected()
     rig.bridge.say('loggedIn', { code: 7, texts: ['CTP:not inited', ''] })

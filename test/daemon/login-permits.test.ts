@@ -86,6 +86,35 @@ describe('the login budget', () => {
   })
 })
 
+describe('refusals that may be tried a few times', () => {
+  test('are counted by account and over restarts, until a session holds', async () => {
+    const permits = await open()
+    expect([permits.countRefusal('b/1'), permits.countRefusal('b/1'), permits.countRefusal('b/2')]).toEqual([1, 2, 1])
+    await permits.settled()
+    expect(readFileSync(`${stateDir}/login-refusals.json`, 'utf8')).not.toContain('b/1')
+    const restarted = await open()
+    expect(restarted.countRefusal('b/1')).toBe(3)
+    restarted.sessionHeld('b/1')
+    await restarted.settled()
+    expect((await open()).countRefusal('b/1')).toBe(1)
+  })
+
+  test('begin anew once they became a latch that an operator cleared', async () => {
+    const permits = await open()
+    permits.countRefusal('b/1')
+    await permits.latch('b/1', 'primary', '***1', 'error 9999')
+    await clearLatches(stateDir, 'primary', null)
+    await permits.refresh()
+    expect(permits.countRefusal('b/1')).toBe(1)
+  })
+
+  test('that can not be read begin anew, and that is told', async () => {
+    writeFileSync(`${stateDir}/login-refusals.json`, '{"a": -1}')
+    expect((await open()).countRefusal('b/1')).toBe(1)
+    expect(troubles).toEqual([expect.stringContaining('damaged')])
+  })
+})
+
 describe('a latch', () => {
   test('holds at once, for this account, and for the next process', async () => {
     const permits = await open()

@@ -41,6 +41,7 @@ export class Disk {
   epoch = 0
   budget: LoginBudget = EMPTY_LOGIN_BUDGET
   readonly latched = new Set<string>()
+  readonly refusals = new Map<string, number>()
   journal: JournalledTick[] = []
   /** How many journalled ticks the checkpoint contains, and where every contract stood. */
   checkpoint: { journalled: number; rows: { slot: number; row: Float64Array }[] } | null = null
@@ -261,7 +262,13 @@ export class DaemonLife {
       isLatched: (account) => broken.isLatched?.(account) ?? disk.latched.has(account),
       latch: async (account) => {
         disk.latched.add(account)
+        disk.refusals.delete(account)
       },
+      countRefusal: (account) => {
+        disk.refusals.set(account, (disk.refusals.get(account) ?? 0) + 1)
+        return disk.refusals.get(account) ?? 0
+      },
+      sessionHeld: (account) => disk.refusals.delete(account),
       slotOf: (symbol, exchange) => this.slots.slotOf(symbol, exchange),
       listed: () => undefined,
       slotName: (slot) => this.slots.table.name(slot),

@@ -33,6 +33,7 @@ export class ScriptedLine {
   readonly latches: string[] = []
   /** What the disk says when a latch is to be kept. */
   latchTrouble: Error | null = null
+  refusals = 0
   readonly snapshotsExpected: number[] = []
   readonly admitted: number[] = []
   /** What was logged, with the kind of the failure behind it where there is one. */
@@ -89,6 +90,10 @@ export class ScriptedLine {
       latch: async (account) => {
         this.latches.push(account)
         if (this.latchTrouble !== null) throw this.latchTrouble
+      },
+      countRefusal: () => ++this.refusals,
+      sessionHeld: () => {
+        this.refusals = 0
       },
       slotOf: (symbol) => this.slot(symbol),
       listed: (symbol) => this.session.book.list(this.slot(symbol)),

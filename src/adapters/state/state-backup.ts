@@ -22,7 +22,7 @@ import { readLatches } from './latches.ts'
 
 const SCHEMA = 'feed-supervisor/backup/1'
 const MANIFEST = 'manifest.json'
-const FILES = ['catalogue.json', 'login-budget.json', 'automation-paused.json'] as const
+const FILES = ['catalogue.json', 'login-budget.json', 'login-refusals.json', 'automation-paused.json'] as const
 const DIRECTORIES = {
   latches: /\.json$/,
   catalogue: /\.json$/,
