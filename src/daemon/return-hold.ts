@@ -10,6 +10,7 @@
  */
 import type { LineIndex } from '#domain/line.ts'
 import { TICK_AT, TICK_BYTES, type TickViews, tickViews, updateSecondOfDay } from '#domain/tick.ts'
+import { DAY_MS } from '#domain/trading-day.ts'
 import type { TickPath } from './tick-path.ts'
 
 /** Away: no tick for this long, by its own stamps, while the other line brought at least so many. */
@@ -153,7 +154,10 @@ export class ReturnHold {
 /** By volume, which only grows within a day, and by time of day where it stood still; a row without a time is older than nothing. */
 function isOlder(a: TickViews, aAt: number, b: TickViews, bAt: number): boolean {
   const [aVolume, bVolume] = [a.i32[(aAt + TICK_AT.volume) >> 2] ?? 0, b.i32[(bAt + TICK_AT.volume) >> 2] ?? 0]
-  return aVolume < bVolume || (aVolume === bVolume && timeOfDayMs(a, aAt) < timeOfDayMs(b, bAt))
+  if (aVolume !== bVolume) return aVolume < bVolume
+  const aheadMs = timeOfDayMs(b, bAt) - timeOfDayMs(a, aAt)
+  // More than half a day apart they lie on either side of midnight.
+  return (aheadMs > 0 && aheadMs <= DAY_MS / 2) || aheadMs < -DAY_MS / 2
 }
 
 function timeOfDayMs({ u8, i32 }: TickViews, at: number): number {

@@ -159,6 +159,28 @@ describe('a line that was away', () => {
   })
 })
 
+describe('of a contract that does not trade', () => {
+  test.each([
+    ['within the day', '21:00:00', '21:00:01'],
+    ['across midnight', '23:59:59', '00:00:00'],
+  ])('what is held goes before what the other line brings after it, %s', (_, older, newer) => {
+    primaryAway()
+    rig.readTick(PRIMARY, { eventMs: moment(older), volume: 5, receivedMonotonicMs: 2_050 })
+    rig.readTick(BACKUP, { eventMs: moment(newer), volume: 5, receivedMonotonicMs: 2_060 })
+    expect(rig.taken).toEqual(['primary 2050', 'backup 2060'])
+  })
+
+  test.each([
+    ['within the day', '21:00:00', '21:00:01'],
+    ['across midnight', '23:59:59', '00:00:00'],
+  ])('what is held waits for older ticks of the other line, %s', (_, older, newer) => {
+    primaryAway()
+    rig.readTick(PRIMARY, { eventMs: moment(newer), volume: 5, receivedMonotonicMs: 2_050 })
+    rig.readTick(BACKUP, { eventMs: moment(older), volume: 5, receivedMonotonicMs: 2_060 })
+    expect(rig.taken).toEqual(['backup 2060'])
+  })
+})
+
 describe('nobody waits', () => {
   test('when the pipes were read one after the other because we were slow ourselves', () => {
     primaryAway()
