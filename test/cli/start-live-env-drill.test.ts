@@ -215,6 +215,13 @@ describe('the kill switch', { timeout: 90_000 }, () => {
     expect(after).toMatchObject({ pid: up.pid, feed_state: 'KILLED', lines: { primary: { bridge_pid: null } } })
     for (const pid of [lines.primary.bridge_pid, lines.backup?.bridge_pid]) expect(identify(pid ?? 0)).toBeNull()
     expect(await run('start')).toMatchObject({ outcome: 'refused', exit_code: 77 })
+    for (const order of ['failover', 'failback', 'pause', 'resume'] as const) {
+      expect(await run(order), order).toMatchObject({
+        outcome: 'refused',
+        exit_code: 77,
+        problems: [{ remedy: expect.stringContaining('--clear-latch kill') }],
+      })
+    }
     expect((await run('status')).warnings.join()).toMatch(/runaway.*--clear-latch kill --reason/)
     await run('status', ['--clear-latch', 'kill', '--reason', 'over'])
     expect(await run('start')).toMatchObject({ outcome: 'ready', exit_code: 0 })

@@ -14,10 +14,13 @@ export function moveServingLine(command: 'failover' | 'failback'): (run: Run) =>
   return async (run) => {
     const { steps, clock, config, options, warnings } = run
     const startedMs = clock.monotonicMs()
-    const firstSequence = (await run.control.status()).journal.last_sequence + 1
+    const before = await run.control.status()
+    refuseWhenKilled(before)
+    const firstSequence = before.journal.last_sequence + 1
     const ordered = await order(run, { command, given_at_ms: startedMs })
     if (ordered === null) {
       const status = await run.control.status()
+      if (status.feed_state === 'GAP') return servesNothing(run, status, startedMs)
       steps.record(command, 'ok', `the ${status.serving_line} line serves already`, startedMs)
       return { outcome: 'done', exitCode: EXIT.done, status, failover: null }
     }
@@ -33,6 +36,26 @@ export function moveServingLine(command: 'failover' | 'failback'): (run: Run) =>
     const problems = [{ name: 'not-proven', message, remedy }]
     return { outcome: 'not-proven', exitCode: EXIT.notReady, status, failover, problems }
   }
+}
+
+/** The latch forbids whatever these orders ask for. Throws an EndRun with exit code 77. */
+function refuseWhenKilled(status: FeedStatus): void {
+  if (status.feed_state !== 'KILLED') return
+  const message = 'the feed is cut by the kill switch, and stays cut until an operator clears its latch'
+  const remedy =
+    'When the feed may run again: start-live-env status --clear-latch kill --reason TEXT, then start-live-env.'
+  const problems = [{ name: 'killed', message, remedy }]
+  throw new EndRun({ outcome: 'refused', exitCode: EXIT.refused, status, problems })
+}
+
+/** Nobody moves to where the feed is already; but a line in a gap serves nobody. */
+function servesNothing({ steps, options }: Run, status: FeedStatus, startedMs: number): ModeEnd {
+  const { serving_line: serving, lines } = status
+  const message = `the ${serving} line is the serving line already and delivers nothing: ${lines[serving]?.pulse_reason ?? ''}`
+  steps.record(options.mode, 'failed', message, startedMs)
+  const remedy = 'See start-live-env status for both lines; the feed goes on with the first one that delivers.'
+  const problems = [{ name: 'not-proven', message, remedy }]
+  return { outcome: 'not-proven', exitCode: EXIT.notReady, status, failover: null, problems }
 }
 
 function movedSentence({ from, to, first_tick_ms: firstTickMs, lost }: FailoverRecord): string {
@@ -57,9 +80,10 @@ export function setAutomation(command: 'pause' | 'resume'): (run: Run) => Promis
   const sentence = command === 'pause' ? 'automatic failover is off until resume' : 'automatic failover is on'
   return async (run) => {
     const startedMs = run.clock.monotonicMs()
-    const before = run.warnings.length
+    refuseWhenKilled(await run.control.status())
+    const warned = run.warnings.length
     await order(run, { command })
-    const isKept = run.warnings.length === before
+    const isKept = run.warnings.length === warned
     const lasting = command === 'pause' && isKept ? ', also after a restart' : ''
     run.steps.record(command, isKept ? 'ok' : 'warning', `${sentence}${lasting}`, startedMs)
     return { outcome: 'done', exitCode: EXIT.done, status: await run.control.status().catch(() => null) }
