@@ -9,8 +9,7 @@ import type { MarketCalendar, SessionState } from '#domain/session-calendar.ts'
 import type { LineSession } from './line-session.ts'
 import type { LineTicks, Silence, TickPath } from './tick-path.ts'
 
-/** A minute in seconds, plus the second that is being counted. */
-const SAMPLES = 61
+const GUARD_WINDOW_MS = 60_000
 /** Weight of the newest second with ticks in the usual tick rate: about half of it comes from the last 40 of them. */
 const RATE_WEIGHT = 1 / 60
 /** Seconds with ticks from which a rate is taken for usual: the first ones of a quiet exchange may come in a heap. */
@@ -39,8 +38,9 @@ export class EvidenceKeeper {
   readonly #calendar: MarketCalendar
   readonly #readingSinceMs: () => number
   readonly #exchanges: ExchangeMemory[]
-  readonly #received = [new Float64Array(SAMPLES), new Float64Array(SAMPLES)] as const
-  readonly #invalid = [new Float64Array(SAMPLES), new Float64Array(SAMPLES)] as const
+  /** Cumulative counts, one a second. */
+  readonly #received: readonly [Float64Array, Float64Array]
+  readonly #invalid: readonly [Float64Array, Float64Array]
   readonly #streamingSinceMs: (number | null)[] = [null, null]
   #sample = 0
   #sampledAtMs: number
@@ -51,9 +51,15 @@ export class EvidenceKeeper {
     calendar: MarketCalendar
     /** CLOCK_MONOTONIC since which both pipes are read without a break. */
     readingSinceMs(): number
+    /** How far back invalid ticks are counted against those received; a minute where none is given. */
+    guardWindowMs?: number
     nowMs: number
     marketMs: number
   }) {
+    // The second that is being counted comes on top.
+    const samples = Math.ceil((parts.guardWindowMs ?? GUARD_WINDOW_MS) / 1_000) + 1
+    this.#received = [new Float64Array(samples), new Float64Array(samples)]
+    this.#invalid = [new Float64Array(samples), new Float64Array(samples)]
     this.#path = parts.path
     this.#sessions = parts.sessions
     this.#calendar = parts.calendar
@@ -146,7 +152,7 @@ export class EvidenceKeeper {
   #takeSample(nowMs: number): void {
     const seconds = (nowMs - this.#sampledAtMs) / 1_000
     this.#sampledAtMs = nowMs
-    this.#sample = (this.#sample + 1) % SAMPLES
+    this.#sample = (this.#sample + 1) % this.#received[0].length
     this.#path.lines.forEach((line, index) => {
       const received = this.#received[index === 0 ? 0 : 1]
       const invalid = this.#invalid[index === 0 ? 0 : 1]
@@ -193,7 +199,7 @@ function silenceEvidence(mine: Silence, other: Silence): SilenceEvidence {
   }
 }
 
-/** Counts of a cumulative counter within the last minute: the newest sample minus the oldest one kept. */
+/** Counts of a cumulative counter within the window: the newest sample minus the oldest one kept. */
 function windowSum(samples: Float64Array): number {
   const newest = samples.reduce((most, sample) => Math.max(most, sample), 0)
   const oldest = samples.reduce((least, sample) => Math.min(least, sample), Number.POSITIVE_INFINITY)

@@ -42,6 +42,7 @@ export async function openSupervisor(
       sessions,
       calendar,
       readingSinceMs,
+      guardWindowMs: config.guardWindowMs,
       nowMs: clock.monotonicMs(),
       marketMs: marketClock.nowMs(),
     }),
