@@ -69,6 +69,8 @@ export interface FeedChange {
   servingLine: Line
   feedState: FeedState
   sinceMs: number
+  /** While the state is GAP: CLOCK_MONOTONIC of the last tick before it. */
+  gapSinceMs: number | null
   step: FailoverStep
 }
 
@@ -95,6 +97,9 @@ export class FeedSupervisor {
   state: FailoverState
   feedState: FeedState = 'GAP'
   feedStateSinceMs: number
+  /** Consumers know this epoch: they are told of it with the first round, whatever the state is then. */
+  #isTold = false
+  #isOpen = false
   lastStep: FailoverStep | null = null
   lastFailover: FailoverRecord | null = null
   epoch = 0
@@ -127,11 +132,19 @@ export class FeedSupervisor {
     return this.state.serving
   }
 
-  /** Makes the first epoch of this life durable. Call before any line is started. */
-  async begin(lastEpochInUse: number): Promise<void> {
+  /**
+   * Makes the first epoch of this life durable. Call before any line is started.
+   * @param lastTickMs market time of the last live tick of an earlier life, null when there is none: since then consumers lack ticks
+   */
+  async begin(lastEpochInUse: number, lastTickMs: number | null): Promise<void> {
     this.epoch = lastEpochInUse + 1
     await this.#parts.epochFile.write(this.epoch)
     this.#parts.path.epoch = this.epoch
+    const { calendar, marketClock, clock, path } = this.#parts
+    const agoMs = marketClock.nowMs() - (lastTickMs ?? Number.POSITIVE_INFINITY)
+    if (lastTickMs !== null && agoMs >= 0 && wasOpenSince(calendar, lastTickMs, agoMs)) {
+      path.lastAcceptedMs = clock.monotonicMs() - agoMs
+    }
   }
 
   /** One round: collect, decide, perform. Returns the step, for the operator whose command it carried. */
@@ -146,11 +159,14 @@ export class FeedSupervisor {
     path.alone = LINES.filter((line) => sessions[line]?.state === 'streaming').length < 2
 
     const marketState = this.#parts.calendar.marketState(marketMs)
+    const isOpen = marketState === 'open' || marketState === 'auction'
+    if (isOpen && !this.#isOpen && this.lastStep !== null) this.#beginOpening(nowMs)
+    this.#isOpen = isOpen
     const step = failoverStep(
       this.state,
       {
         lines: views,
-        marketIsOpen: marketState === 'open' || marketState === 'auction',
+        marketIsOpen: isOpen,
         linesShareFront: this.#parts.linesShareFront,
         lastTickMs: path.lastAcceptedMs === 0 ? null : path.lastAcceptedMs,
         command,
@@ -238,7 +254,8 @@ export class FeedSupervisor {
       this.#parts.decided?.(step, step.epochBump ? this.lastFailover : null)
     }
     if (step.epochBump) this.#bumpEpoch(step)
-    else if (feedStateChanged) this.#publishInTurn(step)
+    else if (feedStateChanged || !this.#isTold) this.#publishInTurn(step)
+    this.#isTold = true
     this.#raiseAndRest()
   }
 
@@ -262,6 +279,7 @@ export class FeedSupervisor {
       servingLine: this.state.serving,
       feedState: this.feedState,
       sinceMs: this.feedStateSinceMs,
+      gapSinceMs: this.state.gapSinceMs,
       step,
     }
     this.#epochWrites = this.#epochWrites.then(() => this.#parts.published(change))
@@ -311,6 +329,12 @@ export class FeedSupervisor {
     return deliveryNow(path, sessions, lost(), nowMs)
   }
 
+  /** Nobody owed a tick before: neither a gap nor the time between two ticks reaches back across a close. */
+  #beginOpening(nowMs: number): void {
+    this.#parts.path.forgetGap()
+    this.#gapSpan = { sinceMs: nowMs, beforeMs: 0 }
+  }
+
   /** Between switches the longest gap is kept for a while only. */
   #watchGaps(nowMs: number): void {
     if (this.#open !== null || nowMs - this.#gapSpan.sinceMs < GAP_SPAN_MS) return
@@ -355,6 +379,7 @@ export class FeedSupervisor {
     const redForMs = nowMs - this.#judgedSince(this.#redSinceMs[line] ?? nowMs)
     const isUp = session.state === 'streaming' || session.state === 'subscribing'
     if (!isUp || redForMs < MUTE_PATIENCE_MS || nowMs - this.#secondChanceMs[line] < SECOND_CHANCE_EVERY_MS) return
+    if (this.#waitsForOther(line, nowMs)) return
     this.#secondChanceMs[line] = nowMs
     if (pulse?.pulse === 'yellow' && !this.#mayDialInDoubt(line, nowMs)) {
       const slots = session.book.slotsIn(Subscription.subscribed)
@@ -374,6 +399,18 @@ export class FeedSupervisor {
     } else if (pulse?.reason !== 'lagging' && pulse?.reason !== 'invalid-ticks') {
       session.recycle('first-tick-timeout', `the line brings no ticks; dialling it again`)
     }
+  }
+
+  /**
+   * Both lines silent for longer than any market is may still be the exchanges: then both lines are sound, and one of them stays up. The
+   * other is dialled first, and has time to bring a tick.
+   */
+  #waitsForOther(line: Line, nowMs: number): boolean {
+    if (line !== this.serving || this.pulses[line]?.reason !== 'market-silent') return false
+    const other = otherLine(line)
+    if (this.#parts.sessions[other]?.state !== 'streaming' || this.pulses[other]?.pulse === 'green') return false
+    const wasDialled = this.#secondChanceMs[other] >= (this.#redSinceMs[line] ?? nowMs)
+    return !wasDialled || nowMs - this.#secondChanceMs[other] < this.#parts.firstTickMs
   }
 
   /**
@@ -422,6 +459,18 @@ export class FeedSupervisor {
     for (const line of LINES) this.#parts.sessions[line]?.forgetRefusals()
     this.#parts.tradingDayChanged(tradingDay)
   }
+}
+
+/** No opening of the market is longer, so that the way back through the calendar is short. */
+const OPENING_MAX_MS = 6 * 3_600_000
+
+function wasOpenSince(calendar: MarketCalendar, fromMs: number, forMs: number): boolean {
+  if (forMs > OPENING_MAX_MS) return false
+  for (let ms = fromMs; ms <= fromMs + forMs; ms = calendar.nextChangeMs(ms)) {
+    const state = calendar.marketState(ms)
+    if (state !== 'open' && state !== 'auction') return false
+  }
+  return true
 }
 
 function timesOfOrder({ givenAtMs, takenAtMs }: OrderManner, nowMs: number) {

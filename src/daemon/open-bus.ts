@@ -12,6 +12,7 @@ import { resolveSecret, type SecretStores } from '#adapters/secrets/resolve-secr
 import type { Clock } from '#clock.ts'
 import type { Config } from '#config/config.ts'
 import type { JournalNumbering } from '#domain/bus-cursor.ts'
+import { type Bounds, boundsOf } from '#domain/feed-state.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
 import type { BusStatus } from '#domain/status.ts'
 import {
@@ -144,13 +145,14 @@ export class FeedBus {
     })
   }
 
-  publishState({ epoch, servingLine, feedState, step }: FeedChange, sinceWallMs: number): void {
+  publishState(change: FeedChange, sinceWallMs: number): void {
+    const { epoch, servingLine, feedState } = change
     this.publisher.publishState({
       epoch,
       serving_line: servingLine,
       state: feedState,
       since: isoShanghai(sinceWallMs),
-      ...(step.gap !== null && this.#gapBounds(step.gap)),
+      ...this.#bounds(change),
       host: this.#parts.host,
     })
   }
@@ -162,10 +164,9 @@ export class FeedBus {
   }
 
   /** A gap is kept in monotonic time; consumers are told dates. */
-  #gapBounds({ fromMs, toMs }: { fromMs: number; toMs: number }): { from: string; to: string } {
+  #bounds(change: FeedChange): Bounds {
     const { clock } = this.#parts
-    const offsetMs = clock.wallMs() - clock.monotonicMs()
-    return { from: isoShanghai(fromMs + offsetMs), to: isoShanghai(toMs + offsetMs) }
+    return boundsOf(change, clock.wallMs() - clock.monotonicMs())
   }
 }
 

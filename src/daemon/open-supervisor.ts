@@ -76,7 +76,7 @@ export async function openSupervisor(
   if (onDisk.damaged) log('warn', 'the epoch file was damaged; the number in the checkpoint is taken instead')
   // A bus that can't be asked now is no reason to wait: the file has every epoch that this host ever used.
   const onBus = (await bus?.publisher.busEpoch(BUS_EPOCH_TIMEOUT_MS)) ?? 0
-  await supervisor.begin(Math.max(onDisk.epoch, restoredEpoch, onBus))
+  await supervisor.begin(Math.max(onDisk.epoch, restoredEpoch, onBus), path.lastRestoredMs())
   return supervisor
 }
 

@@ -97,7 +97,7 @@ export class TickPath {
   refusedByLog = 0
   /** Slots that were reset because their state was poisoned. */
   resets = 0
-  /** CLOCK_MONOTONIC at the callback of the last accepted tick of any instrument. */
+  /** CLOCK_MONOTONIC at the callback of the last accepted tick of any instrument, 0 when none came since the market opened. */
   lastAcceptedMs = 0
   /** Longest time between accepted ticks since `watchSwitch` was called. */
   gapMs = 0
@@ -151,10 +151,12 @@ export class TickPath {
     // A snapshot is as old as the instrument is quiet, which says nothing about the line's delay.
     if (!arbiter.lastWasSnapshot) this.#measureDelay(line, slot, outcome, views, at, receivedMs)
     if (outcome === Outcome.accepted) this.#countAccepted(counts, slot, receivedMs)
+    // A snapshot is what the front knew last, and a front that knows nothing any more has one too.
     const isSignOfLife =
-      outcome === Outcome.accepted ||
-      outcome === Outcome.duplicate ||
-      (outcome === Outcome.stale && arbiter.lastOlderByMs > 0 && arbiter.lastOlderByMs < LIVE_BEHIND_MAX_MS)
+      !arbiter.lastWasSnapshot &&
+      (outcome === Outcome.accepted ||
+        outcome === Outcome.duplicate ||
+        (outcome === Outcome.stale && arbiter.lastOlderByMs > 0 && arbiter.lastOlderByMs < LIVE_BEHIND_MAX_MS))
     if (isSignOfLife) this.#countLive(line, slot, outcome === Outcome.accepted)
     if (outcome === Outcome.accepted || outcome === Outcome.offSession) {
       this.#appended.eventMs = arbiter.lastEventMs
@@ -174,6 +176,18 @@ export class TickPath {
       line.lastLiveMs.fill(0)
       line.missed.fill(0)
     }
+  }
+
+  /** Market time of the newest tick that any instrument was restored with; null when none was. */
+  lastRestoredMs(): number | null {
+    const lastMs = this.#arbiter.eventMs.reduce((last, ms) => Math.max(last, ms), 0)
+    return lastMs === 0 ? null : lastMs
+  }
+
+  /** The market opens: what came before its close is no beginning of a gap. */
+  forgetGap(): void {
+    this.lastAcceptedMs = 0
+    this.gapMs = 0
   }
 
   /** Begins to measure a switch to this line: the longest time between accepted ticks, and the line's first live tick. */
@@ -231,7 +245,7 @@ export class TickPath {
     counts.market.answer(this.readAtMs)
     counts.exchanges[exchange]?.answer(this.readAtMs)
     // Only what the other line should have brought as well can speak against it.
-    if (!isNews || this.listedOn[slot] !== BOTH_LINES || this.#arbiter.lastWasSnapshot) return
+    if (!isNews || this.listedOn[slot] !== BOTH_LINES) return
     const other = this.lines[line === 0 ? 1 : 0]
     other.missed[slot] = (other.missed[slot] ?? 0) + 1
     other.market.miss(this.readAtMs)

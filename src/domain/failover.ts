@@ -36,6 +36,7 @@ import {
   isWell,
   type LineView,
   mayDeliverAnyMoment,
+  sharesSilence,
 } from './line-fitness.ts'
 import { FAULT_OF_REASON, type PulseReason } from './liveness.ts'
 import type { FeedState } from './status.ts'
@@ -355,7 +356,8 @@ function judgeLeaving({ state, input, policy, servingView, otherView: target }: 
   const isDead = !delivers(servingView)
   const isToGreen = target?.pulse === 'green'
   // Anything that delivers is better than a dead line; only a green line is better than an impaired one.
-  if (!isFitTarget(state, target) || (!isDead && !isToGreen)) return { kind: 'stay', reason: 'no-better-line' }
+  const isNoBetter = !isFitTarget(state, target) || (!isDead && !isToGreen) || sharesSilence(servingView, target)
+  if (isNoBetter) return { kind: 'stay', reason: 'no-better-line' }
 
   switch (state.automation.kind) {
     case 'paused':

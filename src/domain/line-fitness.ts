@@ -52,6 +52,15 @@ export function mayDeliverAnyMoment({ reason }: LineView): boolean {
   }
 }
 
+/**
+ * For all that is known the target is as silent as the serving line: both fell silent together, one of them a moment earlier, or the
+ * target only stands by. The market's silence is no reason to leave the one for the other.
+ */
+export function sharesSilence(serving: LineView, target: LineView): boolean {
+  if (serving.reason !== 'market-silent') return false
+  return target.reason === 'market-silent-on-both' || target.reason === 'standing-by'
+}
+
 /** Down for a reason that waiting does not cure soon. */
 export function hasGivenUp(view: LineView): view is RedView {
   switch (view.reason) {

@@ -100,7 +100,7 @@ class Market {
   }
 
   async begin(): Promise<void> {
-    await this.supervisor.begin(4)
+    await this.supervisor.begin(4, null)
     this.supervisor.round()
     for (const line of LINES) await this.lines[line].upToStreaming()
   }
@@ -154,7 +154,28 @@ describe('a feed that comes up', () => {
     expect(market.supervisor).toMatchObject({ serving: 'primary', epoch: 5, feedState: 'ACTIVE', lastFailover: null })
     expect(market.epochsOnDisk).toEqual([5])
     expect(market.path.epoch).toBe(5)
-    expect(market.published.map(({ feedState, epoch }) => `${feedState} ${epoch}`)).toEqual(['ACTIVE 5'])
+    expect(market.published.map(({ feedState, epoch }) => `${feedState} ${epoch}`)).toEqual(['GAP 5', 'ACTIVE 5'])
+  })
+
+  test('tells its epoch at once, even if no line comes up', async () => {
+    await market.supervisor.begin(4, null)
+    market.supervisor.round()
+    await market.clock.settle()
+    expect(market.published).toMatchObject([{ epoch: 5, feedState: 'GAP', servingLine: 'primary' }])
+  })
+
+  test('tells consumers since when they lack ticks: since the last one of the life before', async () => {
+    const agoMs = 40 * SECOND
+    const startedMs = market.clock.monotonicMs()
+    await market.supervisor.begin(4, market.clock.wallMs() - agoMs)
+    market.supervisor.round()
+    for (const line of LINES) await market.lines[line].upToStreaming()
+    await market.run(2 * SECOND)
+    const [first, second] = market.published
+    expect(first).toMatchObject({ feedState: 'GAP', gapSinceMs: startedMs - agoMs, step: { gap: null } })
+    expect(second).toMatchObject({ feedState: 'ACTIVE', gapSinceMs: null })
+    expect(second?.step.gap?.fromMs).toBe(startedMs - agoMs)
+    expect(second?.step.gap?.toMs).toBeGreaterThan(startedMs)
   })
 
   test('comes up without a word of warning: what was never up is not missing', async () => {
@@ -262,7 +283,7 @@ describe('an operator', () => {
   })
 
   test('cuts lines that are only coming up as well', async () => {
-    await market.supervisor.begin(4)
+    await market.supervisor.begin(4, null)
     market.supervisor.round()
     await market.clock.settle()
     market.lines.backup.bridge.say('hello', { code: 1 })
@@ -280,7 +301,7 @@ describe('an operator', () => {
 test('a new trading day is told once, forgets what ticked, and asks for refused contracts again', async () => {
   await market.end()
   market = new Market(new ManualClock(Date.parse('2026-11-19T23:59:50+08:00')))
-  await market.supervisor.begin(4)
+  await market.supervisor.begin(4, null)
   market.supervisor.round()
   await market.lines.primary.upToLoggedIn()
   market.lines.primary.bridge.answerSubscribe(0, (symbol) => (symbol === 'rb2605' ? 16 : 0))

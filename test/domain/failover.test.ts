@@ -126,6 +126,15 @@ describe('the serving line is kept when it is', () => {
     expect(says(day.see('primary', 'invalid-ticks'))).toEqual(['primary', 'SUSPECT', 'no-better-line'])
   })
 
+  it.each<[PulseReason, string]>([
+    ['market-silent-on-both', 'no-better-line'],
+    ['standing-by', 'both-lines-dead'],
+  ])('silent like the whole market, and the other line is %s', (reason, told) => {
+    const day = new Day()
+    day.see('backup', reason)
+    expect(day.see('primary', 'market-silent')).toMatchObject({ serve: 'primary', reason: told })
+  })
+
   it('red, and the other line is still subscribing', () => {
     const day = new Day()
     day.see('backup', 'subscribing')
@@ -261,6 +270,20 @@ describe('with neither line delivering', () => {
     expect(says(day.see('backup', 'subscribing'))).toEqual(['primary', 'GAP', 'neither-line-delivers'])
     expect(says(day.see('backup', 'ticking'))).toEqual(['backup', 'SWITCHED', 'line-returned'])
     expect(day.step.gap).not.toBeNull()
+  })
+
+  it('the serving line goes on serving when it returns a moment after the other one', () => {
+    const day = new Day()
+    for (const line of ['backup', 'primary'] as const) day.see(line, 'market-silent')
+    expect(says(day.pass(1_000))).toEqual(['primary', 'GAP', 'neither-line-delivers'])
+    expect(says(day.see('backup', 'ticking'))).toEqual(['primary', 'SUSPECT', 'other-line-delivers'])
+    expect(says(day.pass(400))).toEqual(['primary', 'SUSPECT', 'may-return-together'])
+    expect(says(day.see('primary', 'ticking'))).toEqual(['primary', 'ACTIVE', 'recovered'])
+    for (const line of ['backup', 'primary'] as const) day.see(line, 'market-silent')
+    day.see('primary', 'awaiting-first-tick')
+    day.see('backup', 'ticking')
+    expect(says(day.pass(600))).toEqual(['backup', 'ACTIVE', 'target-confirmed'])
+    expect(day.reasonsSince(0)).toContain('line-returned')
   })
 
   it('lines that share a front fail together without a switch, although one drops a moment earlier', () => {

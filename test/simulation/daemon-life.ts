@@ -61,6 +61,7 @@ interface HandedTick {
   record: number
   /** When the bridge's callback stamped it, in market time. */
   stampMs: number
+  isSnapshot: boolean
 }
 
 export interface LifeParts {
@@ -167,7 +168,7 @@ export class DaemonLife {
 
   /** Makes the first epoch durable and starts both lines. */
   async begin(): Promise<void> {
-    await this.supervisor.begin(this.#parts.disk.epoch)
+    await this.supervisor.begin(this.#parts.disk.epoch, this.path.lastRestoredMs())
     this.#parts.oracle.lifeBegins(this.supervisor)
     this.round()
     this.#running = Promise.all(LINES.map((line) => this.sessions[line].run(this.#ending.signal))).catch(
@@ -187,14 +188,14 @@ export class DaemonLife {
     const { oracle, fronts } = this.#parts
     const handed = this.#handed[line][slot]?.shift()
     if (handed === undefined) throw new Error('only what was handed over is taken')
-    const { record, stampMs } = handed
+    const { record, stampMs, isSnapshot } = handed
     const contract = oracle.contractOf(record)
     const knewContract = this.arbiter.day[contract] !== 0 && oracle.hasSeenTruth(contract)
     oracle.delivering(record)
     const outcome = this.path.take(line, slot, views, at)
     const front = fronts[LINES[line]]
     const receivedMs = views.f64[(at + TICK_AT.receivedWallMs) >> 3] ?? 0
-    oracle.judgeTick(front, { record, stampMs, receivedMs }, outcome, knewContract)
+    oracle.judgeTick(front, { record, stampMs, isSnapshot, receivedMs }, outcome, knewContract)
     return outcome
   }
 
@@ -279,7 +280,7 @@ export class DaemonLife {
       tick: (slot, views, at) => {
         const handed = this.#handed[session.index]
         handed[slot] ??= []
-        handed[slot].push({ record: this.#handedRecord, stampMs: front.stampMs })
+        handed[slot].push({ record: this.#handedRecord, stampMs: front.stampMs, isSnapshot: front.isSnapshot })
         this.#returning.take(session.index, slot, views, at)
       },
       reached: () => undefined,

@@ -1,5 +1,5 @@
 /** The smallest schedules that once went wrong, each with the sentence of what the supervisor did then. */
-import { calmSchedule, type Schedule } from './schedule.ts'
+import { calmSchedule, marketHalt, type Schedule } from './schedule.ts'
 import type { SimulationOptions } from './simulation.ts'
 
 const ALL_GARBAGE = ['dbl-max', 'nan', 'negative-volume', 'malformed-time', 'far-future-time', 'absurd-volume'] as const
@@ -166,6 +166,77 @@ export const FOUND_SCHEDULES: readonly [string, Schedule, SimulationOptions?][] 
       failbackStableMs: 20_000,
       faults: [{ atMs: 49_995, line: 'primary', forMs: 3_564, fault: 'login-error', id: 75, once: true }],
       acts: [{ atMs: 204_934, act: 'restart', downMs: 1_999 }],
+    }),
+  ],
+  ...(['warm', 'cold'] as const).map((standby): [string, Schedule] => [
+    `with automation paused, the ${standby} line that alone delivered was taken down again and again`,
+    calmSchedule('2026-03-10 13:40', {
+      standby,
+      durationMs: 200_000,
+      acts: [{ atMs: 10_000, act: 'pause', downMs: 0 }],
+      faults: [{ atMs: 20_000, line: 'primary', forMs: 150_000, fault: 'disconnect', reason: 4_097 }],
+    }),
+  ]),
+  [
+    'a restarted daemon told nobody of its epoch, because both fronts were gone',
+    calmSchedule('2026-03-10 13:40', {
+      durationMs: 400_000,
+      acts: [{ atMs: 60_000, act: 'crash', downMs: 5_000 }],
+      faults: [
+        { atMs: 61_000, line: 'both', forMs: 300_000, fault: 'disconnect', reason: 4_097 },
+        { atMs: 61_000, line: 'both', forMs: 300_000, fault: 'refuse-connect' },
+      ],
+    }),
+  ],
+  [
+    'a halt of all exchanges switched lines, because the one that was dialled anew showed its last snapshots',
+    calmSchedule('2026-03-10 13:40', { seed: 1, durationMs: 200_000, faults: marketHalt(60_013, 60_000) }),
+  ],
+  [
+    'a halt of all exchanges switched lines, because one of them had been silent a moment longer',
+    calmSchedule('2026-03-10 13:40', { seed: 32, durationMs: 200_000, faults: marketHalt(60_416, 60_000) }),
+  ],
+  [
+    'both lines mute, the one that answered subscriptions first was taken for alive',
+    calmSchedule('2026-03-10 13:40', {
+      seed: 32,
+      durationMs: 200_000,
+      muteAnswers: true,
+      faults: [{ atMs: 60_416, line: 'both', forMs: 60_000, fault: 'mute' }],
+    }),
+  ],
+  [
+    'a line whose raising failed was raised again until the flap latch held on it, for ever SWITCHED',
+    calmSchedule('2026-03-10 13:40', {
+      standby: 'cold',
+      durationMs: 900_000,
+      faults: [
+        {
+          atMs: 60_000,
+          line: 'primary',
+          forMs: 800_000,
+          fault: 'garbage',
+          kinds: ['nan', 'negative-volume', 'malformed-time'],
+          ratio: 0.1,
+          replace: false,
+        },
+        { atMs: 10_000, line: 'backup', forMs: 850_000, fault: 'login-error', id: 7, once: false },
+      ],
+    }),
+  ],
+  [
+    'a gap at the opening after lunch was told to have begun before it',
+    calmSchedule('2026-03-10 11:27', {
+      durationMs: 5_700_000,
+      faults: [{ atMs: 400_000, line: 'both', forMs: 5_250_000, fault: 'disconnect', reason: 4_097 }],
+    }),
+  ],
+  [
+    'the time between ticks around a switch reached back across the lunch break',
+    calmSchedule('2026-03-10 11:28', {
+      durationMs: 5_600_000,
+      failbackStableMs: 300_000,
+      faults: [{ atMs: 5_523_000, line: 'primary', forMs: 40_000, fault: 'disconnect', reason: 4_097 }],
     }),
   ],
 ]

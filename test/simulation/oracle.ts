@@ -9,6 +9,7 @@ import type { FailoverCommand, FailoverPolicy, FailoverStep } from '#domain/fail
 import { LINES, type Line, otherLine } from '#domain/line.ts'
 import { LOGIN_WINDOW_MS } from '#domain/login-budget.ts'
 import type { MarketCalendar } from '#domain/session-calendar.ts'
+import type { FeedState } from '#domain/status.ts'
 import type { DaemonLife, JournalledTick } from './daemon-life.ts'
 import type { Schedule } from './schedule.ts'
 import type { SimFront } from './sim-front.ts'
@@ -35,6 +36,11 @@ export type Rule =
   | 'false-gap'
   | 'missed-gap'
   | 'late-failover'
+  | 'only-line-rested'
+  | 'feed-state-flapping'
+  | 'switched-for-ever'
+  | 'epoch-untold'
+  | 'gap-bounds'
   | 'no-recovery'
   | 'fault'
 
@@ -62,6 +68,11 @@ const FALSE_GAP_MS = 20_000
 const MISSED_GAP_MS = 45_000
 const PROOF_MS = 30_000
 const WELL_BEFORE_MS = 15_000
+const TOLD_WITHIN_MS = 3_000
+const FLAPPING_WITHIN_MS = 60_000
+const FEED_STATES_MAX = 8
+/** A record is closed so long after its switch, and may stay from before a close. */
+const GAP_MEASURED_SLACK_MS = 2 * 60_000
 /** What a clock of rounds and sums of doubles may add. */
 const SLACK_MS = 1_200
 
@@ -69,6 +80,7 @@ export interface DeliveredTick {
   record: number
   /** When the bridge took it, in market time and by the host's wall clock. */
   stampMs: number
+  isSnapshot: boolean
   receivedMs: number
 }
 
@@ -138,6 +150,12 @@ export class Oracle {
   #isKilled = false
   #lastSwitchMs: number | null = null
   #automaticSwitchesMs: number[] = []
+  #epochTold = 0
+  /** When the feed state changed, newest last. */
+  #feedStatesMs: number[] = []
+  #feedState: FeedState | null = null
+  #feedStateSinceMs = 0
+  readonly #wasWanted: Record<Line, boolean> = { primary: false, backup: false }
   deliveringOrdinal = 0
 
   constructor(parts: OracleParts) {
@@ -168,7 +186,7 @@ export class Oracle {
 
   judgeTick(front: SimFront, delivered: DeliveredTick, outcome: Outcome | -1, knewContract: boolean): void {
     const { ring } = this.#parts.market
-    const { record, stampMs, receivedMs } = delivered
+    const { record, stampMs, isSnapshot, receivedMs } = delivered
     this.counts.delivered++
     if (outcome === Outcome.duplicate) this.counts.duplicate++
     if (outcome === Outcome.stale) this.counts.stale++
@@ -195,7 +213,7 @@ export class Oracle {
       if (isAccepted) throw this.#wrong('off-session-accepted', describe())
       return
     }
-    this.#truth[front.line].lastLiveMs = this.#parts.time.monotonicMs()
+    if (!isSnapshot) this.#truth[front.line].lastLiveMs = this.#parts.time.monotonicMs()
     const lastMoment = this.#moments[contract] ?? -1
     const wasAccepted = this.#accepted[contract]?.has(ordinal) === true
     const isNews = moment > lastMoment || (moment === lastMoment && !wasAccepted)
@@ -257,6 +275,7 @@ export class Oracle {
     if (known !== undefined && known !== servingLine)
       this.#wrong('epoch', `epoch ${epoch} is published for ${known} and for ${servingLine}`)
     this.#servingOfEpoch.set(epoch, servingLine)
+    this.#epochTold = Math.max(this.#epochTold, epoch)
   }
 
   /** A tick as published was accepted of the contract, so that a corrupted one could be told from it. */
@@ -302,6 +321,8 @@ export class Oracle {
     this.#isPaused = false
     this.#lastSwitchMs = null
     this.#automaticSwitchesMs = []
+    this.#feedStatesMs = []
+    for (const line of LINES) this.#wasWanted[line] = false
   }
 
   judgeRound(life: DaemonLife, step: FailoverStep, command: FailoverCommand | null): void {
@@ -314,6 +335,8 @@ export class Oracle {
     this.#serving = step.serve
     this.#epoch = life.supervisor.epoch
     this.#judgeFeedState(life)
+    this.#judgeTelling(life.supervisor, step, command)
+    this.#judgeResting(life, command)
     this.#judgePromptness(life)
   }
 
@@ -427,6 +450,69 @@ export class Oracle {
     const allowedMs = hasRisen ? MISSED_GAP_MS + PROOF_MS : MISSED_GAP_MS
     if (silentMs > allowedMs && !isRising && !isTold && this.liquidExchanges() >= 2)
       throw this.#wrong('missed-gap', `${feedState} although no tick came for ${silentMs} ms`)
+  }
+
+  /** Consumers know the epoch, are told of a gap with bounds that hold, and are not told one thing and its opposite all the time. */
+  #judgeTelling(
+    { epoch, feedState, lastFailover }: FeedSupervisor,
+    { gap }: FailoverStep,
+    command: FailoverCommand | null,
+  ): void {
+    const nowMs = this.#parts.time.monotonicMs()
+    if (this.#epochTold < epoch && nowMs - Math.max(this.#lifeSinceMs, this.#lastSwitchMs ?? 0) > TOLD_WITHIN_MS)
+      throw this.#wrong('epoch-untold', `nobody was told of epoch ${epoch}, only of ${this.#epochTold}`)
+    if (gap !== null && this.#openSinceMs !== null) {
+      const { fromMs, toMs } = gap
+      if (fromMs < this.#openSinceMs - SLACK_MS || toMs < fromMs || toMs > nowMs)
+        throw this.#wrong('gap-bounds', `a gap from ${fromMs} to ${toMs} in a market open since ${this.#openSinceMs}`)
+    }
+    const gapMs = lastFailover?.gap_ms ?? 0
+    if (this.#openSinceMs !== null && gapMs > nowMs - this.#openSinceMs + GAP_MEASURED_SLACK_MS)
+      throw this.#wrong('gap-bounds', `gap_ms ${gapMs} in a market open since ${this.#openSinceMs}, now ${nowMs}`)
+    if (command !== null || this.#openSinceMs === null) this.#feedStatesMs = []
+    if (feedState !== this.#feedState) {
+      this.#feedStatesMs.push(nowMs)
+      this.#feedStateSinceMs = nowMs
+    }
+    this.#feedState = feedState
+    const switchedForMs = feedState === 'SWITCHED' ? nowMs - this.#feedStateSinceMs : 0
+    if (switchedForMs > this.#parts.policy.raiseGraceMs + SLACK_MS)
+      throw this.#wrong('switched-for-ever', `the feed has been SWITCHED for ${switchedForMs} ms`)
+    this.#feedStatesMs = this.#feedStatesMs.filter((ms) => nowMs - ms < FLAPPING_WITHIN_MS)
+    const fromMs = this.#feedStatesMs[0] ?? nowMs
+    if (this.#feedStatesMs.length > FEED_STATES_MAX && !this.#isEventful(fromMs - CAUSE_MEMORY_USUAL_MS, nowMs))
+      throw this.#wrong(
+        'feed-state-flapping',
+        `${this.#feedStatesMs.length} feed states within ${nowMs - fromMs} ms, and nothing happened`,
+      )
+  }
+
+  /** A fault begins or ends, or somebody does something. */
+  #isEventful(fromMs: number, toMs: number): boolean {
+    const { schedule, time } = this.#parts
+    const offsetMs = time.nowMs - time.monotonicMs() - schedule.startMs
+    const isWithin = (ms: number) => ms - offsetMs >= fromMs && ms - offsetMs <= toMs
+    return (
+      schedule.faults.some(({ atMs, forMs }) => isWithin(atMs) || isWithin(atMs + forMs)) ||
+      schedule.acts.some(({ atMs, downMs }) => isWithin(atMs) || isWithin(atMs + downMs))
+    )
+  }
+
+  /** No line is taken down that alone delivers. */
+  #judgeResting({ sessions }: DaemonLife, command: FailoverCommand | null): void {
+    const nowMs = this.#parts.time.monotonicMs()
+    for (const line of LINES) {
+      const isWanted = sessions[line].wanted === 'streaming'
+      const isTakenDown = this.#wasWanted[line] && !isWanted
+      this.#wasWanted[line] = isWanted
+      if (!isTakenDown || command !== null || this.#isKilled || this.#openSinceMs === null) continue
+      const otherDeadForMs = nowMs - (this.#truth[otherLine(line)].deadSinceMs ?? nowMs)
+      if (this.#truth[line].okSinceMs !== null && otherDeadForMs > CAUSE_MEMORY_USUAL_MS)
+        throw this.#wrong(
+          'only-line-rested',
+          `${line} delivers, and the other line has been dead for ${otherDeadForMs} ms`,
+        )
+    }
   }
 
   /** Those from which the present life knows that ticks are due. */

@@ -44,6 +44,8 @@ export interface Schedule {
   faults: readonly Fault[]
   acts: readonly Act[]
   readLate: readonly ReadLate[]
+  /** A mute front still answers a subscription with the contract's last state. */
+  muteAnswers: boolean
 }
 
 /** Where a market day is interesting, in Shanghai time; the last is a holiday's eve with no night session. */
@@ -106,7 +108,7 @@ export function scheduleOf(seed: number): Schedule {
   const count = isStormy ? lots.whole(8, 20) : lots.whole(1, 6)
   const kinds = isImpaired ? IMPAIRING : OFTEN
   const faults = Array.from({ length: count }, () => drawFault(lots, durationMs, kinds))
-  return {
+  const schedule = {
     seed,
     startMs: at(lots.oneOf(isImpaired ? BUSY : BEGINNINGS)) + lots.between(0, 60_000),
     durationMs,
@@ -122,7 +124,20 @@ export function scheduleOf(seed: number): Schedule {
     acts: drawActs(lots, durationMs),
     // Last, so that what was found under a seed before stays what it was.
     readLate: drawReadLate(lots, durationMs, faults),
-  }
+    muteAnswers: lots.isLucky(0.5),
+  } satisfies Schedule
+  return lots.isLucky(0.1) ? { ...schedule, faults: withMarketHalt(lots, schedule) } : schedule
+}
+
+/** Every exchange stands still for a while, which is no line's fault. */
+function withMarketHalt(lots: Lots, { faults, durationMs }: Schedule): Fault[] {
+  const atMs = Math.round(lots.between(0, durationMs))
+  const forMs = Math.round(Math.min(lots.between(10_000, 120_000), durationMs - atMs))
+  return [...faults, ...marketHalt(atMs, forMs)].sort((a, b) => a.atMs - b.atMs)
+}
+
+export function marketHalt(atMs: number, forMs: number): Fault[] {
+  return EXCHANGES.map((exchange) => ({ atMs, line: 'both', forMs, fault: 'exchange-halt', exchange }))
 }
 
 const READ_LATE_MAX_MS = 400
@@ -225,6 +240,7 @@ export function calmSchedule(start: string, overrides: Partial<Schedule> = {}): 
     faults: [],
     acts: [],
     readLate: [],
+    muteAnswers: false,
     ...overrides,
   }
 }

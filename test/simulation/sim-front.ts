@@ -50,6 +50,8 @@ export interface ReadLate {
 export interface FrontQuirks {
   /** The front takes part in the session, but says nothing of this exchange. */
   isSilentOn?: (line: Line, exchange: string, nowMs: number) => boolean
+  /** A mute front still answers a subscription with the contract's last state. */
+  answersWhileMute?: boolean
   /** The front is not there. */
   isDown?: (line: Line, nowMs: number) => boolean
   /** How long the front keeps a connection that it accepts then; null when it keeps it. */
@@ -75,6 +77,7 @@ export class SimFront {
   readonly #queueAtMs = new Float64Array(QUEUE_MAX)
   readonly #queueReadMs = new Float64Array(QUEUE_MAX)
   readonly #queuedAtMs = new Float64Array(QUEUE_MAX)
+  readonly #queueIsSnapshot = new Uint8Array(QUEUE_MAX)
   #queueHead = 0
   #queueTail = 0
   #lastQueuedMs = 0
@@ -82,6 +85,8 @@ export class SimFront {
   readonly #skipped: Set<number>[]
   /** When the tick handed over last was stamped, in market time. */
   stampMs = 0
+  /** It was the state pushed after a subscription: no sign that anything comes after it. */
+  isSnapshot = false
   #loginErrorOnce = 0
   readonly #idsByName: ReadonlyMap<string, number>
 
@@ -231,6 +236,7 @@ export class SimFront {
     const calledMs = Math.max(this.#queueAtMs[this.#queueHead % QUEUE_MAX] ?? 0, this.#bridge?.hungUntilMs ?? 0)
     const agoMs = Math.max(0, time.nowMs - calledMs)
     this.stampMs = time.nowMs - agoMs
+    this.isSnapshot = this.#queueIsSnapshot[this.#queueHead % QUEUE_MAX] === 1
     this.#queueHead++
     const { views } = market.ring
     const at = market.ring.byteOf(record)
@@ -257,10 +263,12 @@ export class SimFront {
   }
 
   pushSnapshot(contract: number): void {
-    const { time, market, latencyMs } = this.parts
+    const { time, market, latencyMs, quirks } = this.parts
     const { muted, lagMs } = this.active
-    if (muted || this.#isSilentOn(contract)) return
-    this.#queue(market.snapshot(contract), time.nowMs + latencyMs + lagMs)
+    if (this.#isSilentOn(contract)) return
+    // A front that has lost its market may go on answering with the last that it knew.
+    if (muted && quirks.answersWhileMute !== true) return
+    this.#queue(market.snapshot(contract), time.nowMs + latencyMs + lagMs, true)
   }
 
   #isSilentOn(contract: number): boolean {
@@ -290,10 +298,11 @@ export class SimFront {
   }
 
   /** What a line delivers stays in order. */
-  #queue(record: number, dueMs: number): void {
+  #queue(record: number, dueMs: number, isSnapshot = false): void {
     assert(this.#queueTail - this.#queueHead < QUEUE_MAX, 'the queue of a line holds what is under way')
     this.#lastQueuedMs = Math.max(this.#lastQueuedMs, dueMs)
     this.#queueRecord[this.#queueTail % QUEUE_MAX] = record
+    this.#queueIsSnapshot[this.#queueTail % QUEUE_MAX] = isSnapshot ? 1 : 0
     this.#queueAtMs[this.#queueTail % QUEUE_MAX] = this.#lastQueuedMs
     this.#queueReadMs[this.#queueTail % QUEUE_MAX] = this.#readMs(this.#lastQueuedMs)
     this.#queuedAtMs[this.#queueTail % QUEUE_MAX] = this.parts.time.nowMs

@@ -317,7 +317,7 @@ export class Simulation {
       startMs: schedule.startMs,
       latencyMs: line === 'primary' ? 18 : 25,
       reconnectMs: schedule.reconnectMs,
-      quirks: this.#options.quirks ?? {},
+      quirks: { answersWhileMute: schedule.muteAnswers, ...this.#options.quirks },
       readLate: schedule.readLate,
       loginSent: (which, account) => {
         this.#options.loginSent?.(which, this.time.nowMs)
