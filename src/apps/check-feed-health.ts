@@ -5,6 +5,7 @@
 import { join } from 'node:path'
 import { type ControlClient, controlClient, type HealthQuestion } from '#adapters/control/control-client.ts'
 import type { TransmittedHealth } from '#adapters/control/parse-answers.ts'
+import type { SecretStores } from '#adapters/secrets/resolve-secret.ts'
 import { type Clock, sleep, systemClock } from '#clock.ts'
 import { inSentences, type Problem, problemOf } from '#domain/failure.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
@@ -158,8 +159,15 @@ async function keepReport(check: Check, report: TransmittedHealth): Promise<void
   }
 }
 
+async function storesOf({ options, settings, env }: Check): Promise<SecretStores> {
+  const source = settings.pushgateway.password?.source
+  if (source !== 'vault' && source !== 'aws-sm') return { env }
+  const { configuredStores } = await import('./check-feed-health/configured-stores.ts')
+  return configuredStores(options.shared, env)
+}
+
 async function pushMetrics(check: Check, report: TransmittedHealth): Promise<void> {
-  const { options, settings, env, clock } = check
+  const { options, settings, clock } = check
   const url = options.pushgatewayUrl ?? settings.pushgateway.url
   if (options.skipMetrics || url === null) return
   const { pushRun, sample } = await import('./check-feed-health/seldom.ts')
@@ -167,7 +175,7 @@ async function pushMetrics(check: Check, report: TransmittedHealth): Promise<voi
     report.stalled_contracts.filter((contract) => contract.severity === severity).length
   const result = await pushRun(
     { ...settings.pushgateway, url },
-    { env },
+    await storesOf(check),
     {
       kind: 'check',
       name: 'feed-health',

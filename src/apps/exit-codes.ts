@@ -1,6 +1,8 @@
 /** What a command's exit code says, shared by every command but check-feed-health, which follows the monitoring-plugin convention. */
 export const EXIT = {
   done: 0,
+  /** `plan` only: there are changes. */
+  changes: 2,
   /** An unexpected fault of ours, and `verify`: damaged. */
   fault: 1,
   usage: 64,

@@ -7,6 +7,8 @@ import { describeEnds, newCommand, parseCommandLine, type SharedOptions, sharedO
 interface RunOptions {
   untilEnd: boolean
   cold: boolean
+  publish: boolean
+  handedSecrets?: string
   dryRun: boolean
   contracts?: string
   batchSize?: string
@@ -152,6 +154,8 @@ function addRun(command: Command, act: (shared: SharedOptions, options: RunOptio
     .description('the daemon, in the foreground (the default)')
     .option('--until-end', 'leave when a replay is over and all of it is on disk', false)
     .option('--cold', 'ignore checkpoint and journal of earlier runs', false)
+    .option('--no-publish', 'everything but the bus')
+    .addOption(new Option('--handed-secrets <names>', 'secrets that come over descriptor 3').hideHelp())
     .option('--dry-run', 'check the configuration and say what would run', false)
     .option('--contracts <file>', "contract list (JSON or CSV) instead of the front's own")
     .option('--batch-size <n>', 'contracts per subscribe request (default: 500)')

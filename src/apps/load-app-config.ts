@@ -13,6 +13,8 @@ interface AppConfigOptions {
   /** Other flags, by the name they override. */
   readonly flags?: Readonly<Partial<Record<SettingName, string | undefined>>>
   readonly requireBackup?: boolean
+  /** Where relative paths start; by default here. */
+  readonly cwd?: string
 }
 
 export function loadAppConfig(
@@ -25,7 +27,7 @@ export function loadAppConfig(
     envFilePath: shared.envFile,
     flags: { FEED_STATE_DIR: shared.stateDir, ...options.flags },
     env,
-    cwd: process.cwd(),
+    cwd: options.cwd ?? process.cwd(),
     packageDir: packageDir(),
     requireBackup: options.requireBackup,
     followReference: async (ref, stores) =>

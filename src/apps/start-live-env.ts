@@ -3,22 +3,28 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { controlClient } from '#adapters/control/control-client.ts'
 import { type OpenLog, openLog } from '#adapters/log/logger.ts'
+import { openSecretStores } from '#adapters/secrets/resolve-secret.ts'
 import { takeLock } from '#adapters/state/run-lock.ts'
 import { controlSocketPath } from '#adapters/state/state-dir.ts'
 import { localSupervisor } from '#adapters/supervisors/local-supervisor.ts'
 import { type Clock, systemClock } from '#clock.ts'
 import type { Config } from '#config/config.ts'
+import type { GivenSettings, ParsedConfig } from '#config/parse-config.ts'
+import type { SettingName } from '#config/schema.ts'
+import type { ConfigSnapshot } from '#domain/config-snapshot.ts'
 import { inSentences, type Problem } from '#domain/failure.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
 import type { FeedStatus } from '#domain/status.ts'
 import { EXIT } from './exit-codes.ts'
 import { loadAppConfig, packageDir } from './load-app-config.ts'
+import { withoutBus } from './no-publish.ts'
 import { forgetRuns, pushRun } from './push-run.ts'
 import { outputFormOf, parseCommandLine } from './shared-options.ts'
-import { auditRun } from './start-live-env/audit-run.ts'
+import { auditRun, stateDirOf } from './start-live-env/audit-run.ts'
 import { makeReadyStateDir } from './start-live-env/make-ready.ts'
 import { MODES } from './start-live-env/modes.ts'
 import { environmentCommand, type RunOptions, runOptionsOf } from './start-live-env/options.ts'
+import { snapshotToGoBackTo } from './start-live-env/rollback.ts'
 import { EndRun, endOf, lineFacts, type ModeEnd, type Run, StepLog } from './start-live-env/run.ts'
 import { openTerminal, type Terminal, wantsColor } from './terminal.ts'
 import { windowFacts } from './trading-window.ts'
@@ -45,7 +51,8 @@ async function runMode(options: RunOptions, env: NodeJS.ProcessEnv, clock: Clock
     CTP_ROUTE_SELECTOR: options.config ?? undefined,
     FEED_SUPERVISOR: options.supervisor ?? undefined,
   }
-  const parsed = await loadAppConfig(options.shared, env, { flags })
+  const inputs = await inputsOfMode(options, env, flags)
+  const { parsed } = inputs
   const told = (end: ModeEnd, run: Run | null, profile: string, warnings: readonly string[]) =>
     tell(terminal, { options, end, run, profile, warnings, started, clock })
   if (!parsed.ok) {
@@ -57,7 +64,7 @@ async function runMode(options: RunOptions, env: NodeJS.ProcessEnv, clock: Clock
     )
     return told(end, null, profile, unread)
   }
-  const { config } = parsed
+  const config = options.noPublish ? withoutBus(parsed.config) : parsed.config
   const warnings = parsed.warnings.map(sentenceOf)
   const interrupt = interruptSignal(terminal)
   let log: OpenLog | null = null
@@ -68,7 +75,9 @@ async function runMode(options: RunOptions, env: NodeJS.ProcessEnv, clock: Clock
     if (MODES[options.mode].changes && !options.dryRun)
       warnings.push(...(await makeReadyStateDir(options.mode, config)))
     log = openRunLog(options, config, clock, form === 'table')
-    run = openRun({ options, config, env, terminal, clock, log, warnings, interrupted: interrupt.signal })
+    const { given } = parsed
+    const interrupted = interrupt.signal
+    run = openRun({ ...inputs, config, given, terminal, clock, log, warnings, interrupted })
     end = await underLock(run)
   } catch (error) {
     end = endOf(error)
@@ -82,10 +91,31 @@ async function runMode(options: RunOptions, env: NodeJS.ProcessEnv, clock: Clock
   return told(end, run, config.profile, warnings)
 }
 
-interface RunParts {
+interface ModeInputs {
   options: RunOptions
-  config: Config
+  parsed: ParsedConfig
   env: NodeJS.ProcessEnv
+  snapshot: ConfigSnapshot | null
+}
+
+/** What is configured; for a rollback, what worked last. */
+async function inputsOfMode(
+  options: RunOptions,
+  env: NodeJS.ProcessEnv,
+  flags: Readonly<Partial<Record<SettingName, string | undefined>>>,
+): Promise<ModeInputs> {
+  const parsed = await loadAppConfig(options.shared, env, { flags })
+  if (options.mode !== 'rollback') return { options, parsed, env, snapshot: null }
+  const found = await snapshotToGoBackTo({ options, present: parsed, env, stateDir: stateDirOf(parsed, options, env) })
+  if (found.kind === 'none') return { options, parsed: found.parsed, env, snapshot: null }
+  const { snapshot, inputs } = found
+  const shared = { ...options.shared, envFile: inputs.envFile }
+  return { options: { ...options, shared }, parsed: inputs.parsed, env: inputs.env, snapshot }
+}
+
+interface RunParts extends Omit<ModeInputs, 'parsed'> {
+  config: Config
+  given: GivenSettings
   terminal: Terminal
   clock: Clock
   log: OpenLog
@@ -93,7 +123,8 @@ interface RunParts {
   interrupted: AbortSignal
 }
 
-function openRun({ options, config, env, terminal, clock, log, warnings, interrupted }: RunParts): Run {
+function openRun(parts: RunParts): Run {
+  const { options, config, env, given, snapshot, terminal, clock, log, warnings, interrupted } = parts
   const control = controlClient({ socketPath: controlSocketPath(config.stateDir) })
   const daemonScript = join(packageDir(), 'bin', 'full-feed-subscription')
   const { stateDir } = config
@@ -103,6 +134,9 @@ function openRun({ options, config, env, terminal, clock, log, warnings, interru
     options,
     config,
     env,
+    given,
+    cwd: snapshot?.cwd ?? process.cwd(),
+    snapshot,
     window,
     control,
     supervisor: localSupervisor({ stateDir, program: [process.execPath, daemonScript], control, clock }),
@@ -178,14 +212,15 @@ async function pushMetrics(run: Run, end: ModeEnd, startedMs: number): Promise<v
   const { pushgateway } = run.config.monitoring
   // A dry run is no run: it must not renew a success.
   if (pushgateway === null || run.options.dryRun) return
+  const stores = openSecretStores(run.config.secretStores, run.env, run.clock)
   if (run.options.decommission && end.exitCode === EXIT.done) {
-    const result = await forgetRuns(pushgateway, { env: run.env }, run.config.profile)
+    const result = await forgetRuns(pushgateway, stores, run.config.profile)
     if (result.kind === 'failed') run.warnings.push(result.warning)
     return
   }
   const result = await pushRun(
     pushgateway,
-    { env: run.env },
+    stores,
     {
       kind: 'command',
       name: run.options.mode,
@@ -193,7 +228,8 @@ async function pushMetrics(run: Run, end: ModeEnd, startedMs: number): Promise<v
       window: run.window.window,
       exitCode: end.exitCode,
       durationMs: run.clock.monotonicMs() - startedMs,
-      succeeded: end.exitCode === EXIT.done,
+      // A plan that finds changes did what it is for.
+      succeeded: end.exitCode === EXIT.done || end.exitCode === EXIT.changes,
       finishedMs: run.clock.wallMs(),
     },
     end.samples ?? [],
@@ -247,7 +283,7 @@ function tellPerson(terminal: Terminal, { options, end, warnings }: Told): void 
     const about = SETTING.test(name) ? `${name}: ` : ''
     terminal.say(`${terminal.paint('bad', '✘')} ${about}${message}\n  ${terminal.paint('strong', '→')} ${remedy}`)
   }
-  const tone = end.exitCode === EXIT.done ? 'good' : 'bad'
+  const tone = end.exitCode === EXIT.done ? 'good' : end.exitCode === EXIT.changes ? 'caution' : 'bad'
   if (options.mode !== 'status') {
     terminal.say(
       terminal.paint(tone, `${options.mode}: ${end.outcome}`) +

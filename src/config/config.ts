@@ -157,7 +157,11 @@ export function configOf(settings: Settings, around: Surroundings) {
       maxBytes: settings.LOG_MAX_BYTES,
       retentionDays: settings.LOG_RETENTION_DAYS,
     },
-    audit: { retentionDays: settings.AUDIT_RETENTION_DAYS },
+    audit: { retentionDays: settings.AUDIT_RETENTION_DAYS, forward: settings.AUDIT_FORWARD },
+    /** Without a reviewed plan nothing is started or restarted. */
+    planRequired: settings.REQUIRE_PLAN,
+    /** How long a changed configuration is watched after it came up; 0: not at all. */
+    rollback: { watchMs: settings.ROLLBACK_WATCH_SECONDS * 1000 },
   }
 }
 

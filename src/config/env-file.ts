@@ -153,3 +153,23 @@ function valueFault(value: string): Pick<Problem, 'message' | 'remedy'> | null {
     ? { message: '# within a value that has no quotes', remedy: 'Put the value in quotes, else it ends before the #.' }
     : null
 }
+
+/**
+ * Settings as an env file that is read back as the same.
+ * @throws Failure<'env-file-unwritable'> for a text that no line of such a file can hold
+ */
+export function envFileText(settings: Readonly<Record<string, string>>): string {
+  const lines = Object.entries(settings).map(([name, text]) => {
+    // Within double quotes \n means a line end, so these come last and only without a backslash.
+    const quote = ["'", '`', ...(text.includes('\\') ? [] : ['"'])].find((each) => !text.includes(each))
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is the point.
+    if (quote === undefined || /[\x00-\x08\x0a-\x1f\x7f\u2028\u2029]/.test(text)) throw unwritable(name)
+    return `${name}=${quote}${text}${quote}\n`
+  })
+  return lines.join('')
+}
+
+function unwritable(name: string): Failure {
+  const message = `the value of ${name} cannot be written into an env file`
+  return new Failure('env-file-unwritable', message, 'Give it without line ends, and with at most two kinds of quotes.')
+}

@@ -46,6 +46,7 @@ export async function loadConfig(inputs: LoadInputs): Promise<ParsedConfig> {
       problems: [problemOf(error)],
       warnings: [],
       draft: null,
+      given: new Map(),
     }
   }
 }
@@ -79,5 +80,5 @@ function unknownProfile(asked: string): ParsedConfig {
     message: `expected one of ${PROFILES.join(', ')}, got ${shownValue('FEED_PROFILE', asked)}`,
     remedy: `Use --profile with one of ${PROFILES.join(', ')}.`,
   }
-  return { ok: false, exitCode: 78, profile: asked, problems: [problem], warnings: [], draft: null }
+  return { ok: false, exitCode: 78, profile: asked, problems: [problem], warnings: [], draft: null, given: new Map() }
 }

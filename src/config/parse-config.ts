@@ -41,10 +41,14 @@ export interface ConfigInputs {
 
 export type ValueBehind = { readonly text: string } | { readonly problem: Problem }
 
+/** Every setting that was given, by flag, environment or env file, as it was written: references unfollowed, secrets in the clear. */
+export type GivenSettings = ReadonlyMap<SettingName, string>
+
 export type ParsedConfig =
-  | { readonly ok: true; readonly config: Config; readonly warnings: readonly Problem[] }
+  | { readonly ok: true; readonly config: Config; readonly warnings: readonly Problem[]; readonly given: GivenSettings }
   | {
       readonly ok: false
+      readonly given: GivenSettings
       readonly exitCode: 78
       /** The profile as asked for, valid or not: for the report. */
       readonly profile: string
@@ -91,11 +95,12 @@ export function parseConfig(inputs: ConfigInputs): ParsedConfig {
     ...unknownNames(namesSet(inputs.env), 'environment'),
   ]
   const config = configOf(settings, surroundings(inputs, allReferences(given)))
-  if (problems.length === 0) return { ok: true, config, warnings }
+  const asWritten: GivenSettings = new Map([...given].map(([name, { text }]) => [name, text]))
+  if (problems.length === 0) return { ok: true, config, warnings, given: asWritten }
   const disputed = findings.filter(isProblem).flatMap(({ about }) => about)
   const doubtful = new Set([...SETTING_NAMES.filter(isLost), ...disputed])
   const draft = blind ? null : { config, doubtful }
-  return { ok: false, exitCode: 78, profile, problems, warnings, draft }
+  return { ok: false, exitCode: 78, profile, problems, warnings, draft, given: asWritten }
 }
 
 /** References in settings that are no secrets: to be followed before parsing, with the stores that the same texts name. */

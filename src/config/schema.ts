@@ -179,6 +179,10 @@ export const settingsSchema = z.object({
   LOG_MAX_BYTES: bytes({ min: '1MiB', max: '100GiB' }).prefault('256MiB'),
   LOG_RETENTION_DAYS: whole({ min: 1, max: 3_650 }).prefault('14'),
   AUDIT_RETENTION_DAYS: whole({ min: 1, max: 3_650 }).prefault('90'),
+  AUDIT_FORWARD: oneOf('none', 'syslog', 'journald').prefault('none'),
+
+  REQUIRE_PLAN: flag().prefault('false'),
+  ROLLBACK_WATCH_SECONDS: decimal({ min: 0, max: 3_600 }).prefault('120'),
 })
 
 export type Settings = z.output<typeof settingsSchema>

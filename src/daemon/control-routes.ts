@@ -2,6 +2,7 @@
 import type { ControlAnswer, ControlRoute, ControlRoutes } from '#adapters/control/control-server.ts'
 import { readJournal, type WriteNotifier } from '#adapters/journal/journal-reader.ts'
 import { decodeTick } from '#adapters/journal/journal-tick.ts'
+import type { ConfigFacts } from '#domain/config-change.ts'
 import type { CatalogueEntry } from '#domain/contract-facts.ts'
 import { contractFilter } from '#domain/contract-filter.ts'
 import type { FailoverCommand } from '#domain/failover.ts'
@@ -26,6 +27,8 @@ export interface RouteParts extends StatusParts {
   /** Keeps a pause, or its end, over restarts. A disk that does not take it must not stop the order: tells why, null when it was kept. */
   keepPause(pause: { reason: string } | null): Promise<string | null>
   audit(event: string, details: Record<string, unknown>): void
+  /** The configuration that runs, as it may be shown. @throws Failure<'fingerprint-key'> */
+  configFacts(): Promise<ConfigFacts>
 }
 
 const SYMBOLS_MAX = 50_000
@@ -39,6 +42,10 @@ export function controlRoutes(parts: RouteParts): ControlRoutes {
       'POST /v1/health',
       async ({ query, body }) =>
         json(healthReport(parts, { ...parseHealthQuestion(query), catalogue: parseCatalogueRows(body) })),
+    ],
+    [
+      'GET /v1/config',
+      async () => json({ schema: 'feed-supervisor/config/1', pid: process.pid, ...(await parts.configFacts()) }),
     ],
     ['GET /v1/subscriptions', async () => json(subscriptions(parts))],
     ['GET /v1/ticks', async ({ query }) => ticks(parts, query.get('pattern') ?? '*')],

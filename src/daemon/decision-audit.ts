@@ -11,7 +11,9 @@ type DaemonFacts = Pick<AuditFacts, 'event' | 'command' | 'reason' | 'outcome'> 
 
 export function openAudit({ config, clock, env, log }: DaemonOptions, closers: Closers): DecisionAudit {
   const { stateDir, audit } = config
-  const decisions = new DecisionAudit({ stateDir, clock, retentionDays: audit.retentionDays }, env, (message) =>
+  const { retentionDays } = audit
+  const forward = audit.forward === 'none' ? null : { to: audit.forward, path: env['PATH'] }
+  const decisions = new DecisionAudit({ stateDir, clock, retentionDays, forward }, env, (message) =>
     log('warn', message, { component: 'audit' }),
   )
   closers.add({ name: 'audit log', deadlineMs: 2_000, close: () => decisions.settled() })
@@ -42,7 +44,7 @@ export class DecisionAudit {
         duration_ms: null,
         ...facts,
       })
-      if (result.kind === 'failed') this.#warn(result.warning)
+      if (result.warning !== null) this.#warn(result.warning)
     })
   }
 

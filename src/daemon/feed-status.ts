@@ -147,6 +147,7 @@ export function feedStatus(parts: StatusParts): FeedStatus {
     ticks: tickTotals(path),
     throughput_mps: Math.round(parts.throughput.perSecond),
     latency_ms_p99: parts.latency.quantileMs(0.99, nowMs),
+    latency_ms_p95: parts.latency.quantileMs(0.95, nowMs),
     rss_bytes: residentBytes(),
     journal: {
       records: journal.records,

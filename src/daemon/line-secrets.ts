@@ -52,6 +52,11 @@ export class LineSecrets {
     return this.#held.authCode.text
   }
 
+  /** What the line logs in with at present; null before the first login that needed it. */
+  inUse(which: 'password' | 'authCode'): HiddenText | null {
+    return this.#held[which]?.text ?? null
+  }
+
   /** As they are at their sources now. @throws Failure */
   async read(signal: AbortSignal): Promise<ReadSecrets> {
     const [password, authCode] = await Promise.all([

@@ -8,6 +8,7 @@ import { serveMetrics } from '#adapters/metrics/metrics-server.ts'
 import { setKillLatch } from '#adapters/state/latches.ts'
 import { type Pause, removePause, writePause } from '#adapters/state/pause-file.ts'
 import { controlSocketPath } from '#adapters/state/state-dir.ts'
+import type { ConfigFacts } from '#domain/config-change.ts'
 import { productOfInstrument } from '#domain/instrument.ts'
 import type { IntervalHistogram } from '#domain/interval-histogram.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
@@ -35,13 +36,15 @@ export async function openControl(
     ending: Ending
     audit: DecisionAudit
     automation: { pause: Pause | null }
+    configFacts: () => Promise<ConfigFacts>
   },
 ): Promise<void> {
-  const { status, writer, ending, audit, automation } = parts
+  const { status, writer, ending, audit, automation, configFacts } = parts
   const routes = controlRoutes({
     ...status,
     journalDirectory: journalDirectory(config),
     journalNotifier: writer,
+    configFacts,
     // After the answer is on its way.
     shutdown: (reason) => setImmediate(() => ending.leave({ kind: 'stopped', reason })),
     latchKill: async (reason, drill) => {

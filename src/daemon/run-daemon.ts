@@ -11,6 +11,7 @@ import { Arbiter } from '#domain/arbitration.ts'
 import { IntervalHistogram, RecentHistogram } from '#domain/interval-histogram.ts'
 import { LINES, type Line } from '#domain/line.ts'
 import { Closers } from './closers.ts'
+import { catalogueFingerprint, configFacts } from './config-facts.ts'
 import { ContractList } from './contract-list.ts'
 import { holdDaemonLock } from './daemon-lock.ts'
 import type { DaemonEnd, DaemonOptions, DaemonReport } from './daemon-options.ts'
@@ -89,6 +90,8 @@ async function openAndRun(
     })
   })
   const readingSinceMs = () => pauses.readingSinceMs()
+
+  const inForce = { catalogue: await catalogueFingerprint(config) }
 
   // What is kept on disk, and what was kept before.
   await holdDaemonLock(options, closers)
@@ -183,7 +186,8 @@ async function openAndRun(
     secrets: secretWatch,
     warnings: () => [...warnings, ...secretWatch.warnings()],
   }
-  await openControl(options, closers, { status, writer, ending, audit, automation })
+  const facts = () => factsInForce(options, { feed, catalogue: inForce.catalogue })
+  await openControl(options, closers, { status, writer, ending, audit, automation, configFacts: facts })
   bus?.answer(requestProviders(status, log))
   const journalMoves = writerProgress(writer, clock)
   const isAlive = () => rounds.areKept && journalMoves()
@@ -222,9 +226,11 @@ async function openAndRun(
   if (replay.driver !== null) running.push(replay.driver.run(ending.signal, sleep))
   running.push(secretWatch.run(ending.signal))
 
-  options.onReload(() => {
+  options.onReload(async () => {
     secretWatch.lookSoon()
-    return reload(options, { permits, list, sessions, tradingDay })
+    const listed = await catalogueFingerprint(config)
+    const isReloaded = await reload(options, { permits, list, sessions, tradingDay })
+    if (isReloaded) inForce.catalogue = listed
   })
   options.started({ metricsPort })
   notifier.ready(statusLine(status))
@@ -232,6 +238,19 @@ async function openAndRun(
   notifier.stopping()
   log('info', `stopping: ${end.kind === 'stopped' ? end.reason : 'the replay is over'}`)
   return end
+}
+
+/** Secrets as the lines hold them, whatever their sources say by now. */
+function factsInForce(
+  { config, version }: DaemonOptions,
+  { feed, catalogue }: { feed: OpenFeed; catalogue: string | null },
+) {
+  const held = (name: string) => {
+    const [, line, which] = /^CTP_(PRIMARY|BACKUP)_(PASSWORD|AUTH_CODE)$/.exec(name) ?? []
+    const watched = feed.secrets.find(({ secrets }) => secrets.line.toUpperCase() === line)
+    return watched?.secrets.inUse(which === 'PASSWORD' ? 'password' : 'authCode') ?? null
+  }
+  return configFacts(config, { version, stores: feed.stores, catalogue, held })
 }
 
 async function openPermits({ config, clock, log }: DaemonOptions, feed: OpenFeed): Promise<LoginPermits> {

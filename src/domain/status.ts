@@ -143,6 +143,7 @@ export interface FeedStatus {
   ticks: TickTotals
   throughput_mps: number
   latency_ms_p99: number | null
+  latency_ms_p95?: number | null
   rss_bytes: number
   journal: {
     records: number

@@ -235,7 +235,7 @@ describe('not ready in time', () => {
     const before = await run('start', [], { COVERAGE_THRESHOLD: '0.75' })
     const status = await controlClient({ socketPath: join(stateDir, 'control.sock') }).status()
     const report = await run('restart', ['--timeout', '4'], deadFronts())
-    expect(report).toMatchObject({ outcome: 'put-back', exit_code: 69, problems: [{ name: 'not-ready' }] })
+    expect(report).toMatchObject({ outcome: 'rolled-back', exit_code: 69, problems: [{ name: 'not-ready' }] })
     expect(report.pid).not.toBe(before.pid)
     const after = await controlClient({ socketPath: join(stateDir, 'control.sock') }).status()
     expect(after).toMatchObject({ ready: true, config_fingerprint: status.config_fingerprint })

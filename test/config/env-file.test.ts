@@ -1,8 +1,9 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { ENV_FILE_BYTES_MAX, parseEnvText, readEnvFile } from '#config/env-file.ts'
+import { ENV_FILE_BYTES_MAX, envFileText, parseEnvText, readEnvFile } from '#config/env-file.ts'
 
 let directory = ''
 beforeAll(() => {
@@ -84,3 +85,31 @@ describe('reading', () => {
     await expect(readEnvFile('/dev/zero')).rejects.toMatchObject({ kind: 'env-file-unreadable' })
   })
 })
+
+describe('settings written as an env file', () => {
+  test('are read back as the same', () => {
+    const text = fc.string({ unit: 'grapheme' }).filter((value) => writable(value))
+    fc.assert(
+      fc.property(fc.dictionary(fc.constantFrom('A_B', 'NATS_URL', 'X'), text), (settings) => {
+        const read = parseEnvText('x.env', Buffer.from(envFileText(settings)))
+        expect(read.problems).toEqual([])
+        expect(Object.fromEntries(read.values)).toEqual(settings)
+      }),
+      { seed: 20261121, numRuns: 2_000 },
+    )
+  })
+
+  test.each([
+    ['a line end', 'a\nb'],
+    ['all three kinds of quotes', `'"\``],
+  ])('a text with %s is refused by name, without the text', (_, value) => {
+    expect(() => envFileText({ NATS_URL: value })).toThrow(/^the value of NATS_URL cannot be written/)
+  })
+})
+
+function writable(value: string): boolean {
+  const { isWellFormed = () => true } = String.prototype as { isWellFormed?: () => boolean }
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is left out.
+  if (/[\x00-\x1f\x7f\u2028\u2029]/.test(value) || !isWellFormed.call(value)) return false
+  return !(value.includes("'") && value.includes('`') && (value.includes('"') || value.includes('\\')))
+}

@@ -24,8 +24,8 @@ export function runCommand(name: CommandName, args: readonly string[], options: 
   return new Promise((resolve, reject) => {
     const child = spawn(fileURLToPath(new URL(`../../bin/${name}`, import.meta.url)), args, {
       cwd: options.cwd,
-      // Nothing of the tester's own environment may leak in; any free port keeps parallel tests apart.
-      env: { PATH: process.env['PATH'], METRICS_PORT: '0', ...options.env },
+      // Nothing of the tester's own environment may leak in; any free port keeps parallel tests apart, and nobody watches a change.
+      env: { PATH: process.env['PATH'], METRICS_PORT: '0', ROLLBACK_WATCH_SECONDS: '0', ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     let [stdout, stderr] = ['', '']

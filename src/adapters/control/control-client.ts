@@ -2,6 +2,7 @@
  * What the commands ask of a running daemon: the control socket of contract section 4 with a deadline on every question. Something
  * that the daemon declines is an answer and comes back as a value; not reaching it at all is a Failure.
  */
+import type { ConfigFacts } from '#domain/config-change.ts'
 import type { CatalogueEntry } from '#domain/contract-facts.ts'
 import { Failure, type Problem } from '#domain/failure.ts'
 import type { Line } from '#domain/line.ts'
@@ -9,6 +10,7 @@ import type { FeedStatus } from '#domain/status.ts'
 import { type ExchangeFailure, exchange, type HttpRequest } from './http-exchange.ts'
 import {
   type PublishedAgain,
+  parseConfigFacts,
   parseFailover,
   parseHealth,
   parsePublishedAgain,
@@ -60,6 +62,8 @@ export interface ControlClient {
   readonly socketPath: string
   status(): Promise<FeedStatus>
   health(question: HealthQuestion): Promise<TransmittedHealth>
+  /** The configuration that runs. */
+  config(): Promise<ConfigFacts>
   subscriptions(): Promise<SubscriptionList>
   subscribe(order: SubscribeOrder): Promise<Answer<SubscribeOutcome>>
   servingLine(order: ServingLineOrder): Promise<Answer<ServingLineOutcome>>
@@ -112,6 +116,7 @@ export function controlClient(options: ControlClientOptions): ControlClient {
       const told = catalogue && { catalogue: catalogue.map(catalogueRow) }
       return ask(`/v1/health?${healthQuery(question)}`, parseHealth, told)
     },
+    config: () => ask('/v1/config', parseConfigFacts),
     subscriptions: () => ask('/v1/subscriptions', parseSubscriptions),
     subscribe: (body) => order('/v1/subscribe', body, parseSubscribed),
     servingLine: (body) => order('/v1/serving-line', body, parseFailover),

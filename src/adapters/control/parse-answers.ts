@@ -2,6 +2,7 @@
  * The daemon's answers, from unknown JSON to their types. Both ends come from one package, so the marks of each shape are checked
  * (schema, the fields that decisions read) and the rest is taken at its word.
  */
+import type { ConfigFacts } from '#domain/config-change.ts'
 import type { Problem } from '#domain/failure.ts'
 import type { HealthVerdict } from '#domain/health.ts'
 import type { SessionState } from '#domain/session-calendar.ts'
@@ -60,6 +61,10 @@ export interface ServingLineOutcome {
 
 export function parseStatus(value: unknown): FeedStatus | null {
   return hasSchema(value, 'feed-supervisor/status/1') ? (value as unknown as FeedStatus) : null
+}
+
+export function parseConfigFacts(value: unknown): ConfigFacts | null {
+  return hasSchema(value, 'feed-supervisor/config/1') ? (value as unknown as ConfigFacts) : null
 }
 
 export function parseHealth(value: unknown): TransmittedHealth | null {

@@ -15,6 +15,7 @@ const HELP = {
   md_drill_seconds: 'How long each phase of the last drill took.',
   md_subscription_missing_contracts: 'Contracts expected and not subscribed at the last health check.',
   md_subscription_stalled_contracts: 'Contracts judged stalled at the last health check, by severity.',
+  md_config_drift: 'Whether the running configuration differs from the wanted one: 0 no, 1 yes, -1 nothing runs.',
   md_health_verdict: 'Verdict of the last health check: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.',
 } as const
 export type PushedName = keyof typeof HELP

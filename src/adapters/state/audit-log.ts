@@ -12,6 +12,7 @@ import { join } from 'node:path'
 import { type Clock, sleep } from '#clock.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
 import type { AuditActor } from './audit-actor.ts'
+import { type AuditForward, forwardAudit } from './audit-forward.ts'
 import { createPath } from './create-path.ts'
 import { type HeldLock, takeLock } from './run-lock.ts'
 
@@ -42,9 +43,12 @@ export interface AuditLogOptions {
   stateDir: string
   clock: Clock
   retentionDays: number
+  /** Null: entries stay here. */
+  forward?: AuditForward | null
 }
 
-export type AuditResult = { kind: 'written'; n: number } | { kind: 'failed'; warning: string }
+/** The warning of what was written: it was not forwarded. */
+export type AuditResult = { kind: 'written'; n: number; warning: string | null } | { kind: 'failed'; warning: string }
 
 const GENESIS = '0'.repeat(64)
 const FILE_NAME = /^audit-(\d{8})\.jsonl$/
@@ -59,14 +63,19 @@ const LOCK_RETRY_MS = 10
 /** Never throws: what can't be kept must not stop what is being done. The entry is synced when this resolves. */
 export async function appendAudit(options: AuditLogOptions, facts: AuditFacts): Promise<AuditResult> {
   try {
-    return { kind: 'written', n: await append(options, facts) }
+    const { n, text } = await append(options, facts)
+    const { forward = null } = options
+    return { kind: 'written', n, warning: forward === null ? null : await forwardAudit(text, forward) }
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
     return { kind: 'failed', warning: `the audit log could not be written: ${why}` }
   }
 }
 
-async function append({ stateDir, clock, retentionDays }: AuditLogOptions, facts: AuditFacts): Promise<number> {
+async function append(
+  { stateDir, clock, retentionDays }: AuditLogOptions,
+  facts: AuditFacts,
+): Promise<{ n: number; text: string }> {
   const directory = auditDirectory(stateDir)
   await createPath(directory)
   const lock = await awaitLock(stateDir, clock)
@@ -77,15 +86,17 @@ async function append({ stateDir, clock, retentionDays }: AuditLogOptions, facts
     const today = `audit-${dayOf(clock.wallMs())}.jsonl`
     const file = newest !== undefined && newest > today ? newest : today
     let last = await lastEntry(directory, files)
+    let text = ''
     const write = async (next: AuditFacts) => {
       const line = entryLine(last, next, clock)
       await appendLine(join(directory, file), line.text)
       last = { n: line.n, hash: line.hash }
+      text = line.text
     }
     if (newest !== undefined && newest !== file) await prune(directory, files, { clock, retentionDays, write, facts })
     await write(facts)
     await writeHead(directory, last)
-    return last.n
+    return { n: last.n, text }
   } finally {
     await lock.release()
   }

@@ -1,6 +1,6 @@
 /**
  * What of its environment a command hands to the daemon that it starts: what the daemon reads and what its host's libraries need, and
- * nothing else. Whatever a child was not given can't leak from it: `/proc/<pid>/environ` stays readable for as long as it lives.
+ * nothing else. Secrets are parted from the rest: `/proc/<pid>/environ` stays readable for as long as the daemon lives, a pipe does not.
  */
 import { ROLE_VARIABLES } from '../secrets/aws/role-keys.ts'
 
@@ -16,15 +16,32 @@ const HOST_NAMES: ReadonlySet<string> = new Set([
   ...['SUDO_USER', 'SSH_CONNECTION', 'SSH_CLIENT'],
   ...ROLE_VARIABLES,
 ])
+const HOST_SECRETS: ReadonlySet<string> = new Set(['AWS_CONTAINER_AUTHORIZATION_TOKEN'])
 
-/** @param settings names that the product reads @param referred variables that hold a secret, as `env:NAME` says */
-export function daemonEnvironment(
-  env: Environment,
-  { settings, referred }: { settings: readonly string[]; referred: readonly string[] },
-): Record<string, string> {
+export interface Handover {
+  env: Record<string, string>
+  /** Secrets, by the names under which the daemon looks for them. */
+  handed: Record<string, string>
+}
+
+interface Passed {
+  /** Names that the product reads. */
+  settings: readonly string[]
+  /** Variables that hold a secret, as `env:NAME` says. */
+  referred: readonly string[]
+  /** Whether a setting's text is a secret itself, not a reference to one. */
+  isSecret: (name: string, text: string) => boolean
+}
+
+export function daemonEnvironment(env: Environment, { settings, referred, isSecret }: Passed): Handover {
+  const referredNames = new Set(referred)
   const wanted = new Set([...settings, ...referred])
   const isPassed = (name: string) => wanted.has(name) || HOST_NAMES.has(name) || name.startsWith('LC_')
-  return Object.fromEntries(
-    Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined && isPassed(entry[0])),
-  )
+  const handover: Handover = { env: {}, handed: {} }
+  for (const [name, text] of Object.entries(env)) {
+    if (text === undefined || !isPassed(name)) continue
+    const isHidden = referredNames.has(name) || HOST_SECRETS.has(name) || isSecret(name, text)
+    handover[isHidden && text !== '' ? 'handed' : 'env'][name] = text
+  }
+  return handover
 }

@@ -3,15 +3,35 @@
  * ended by asking first, then SIGTERM, then SIGKILL. Nothing restarts it when it dies; that is what the other supervisors are for.
  */
 import { spawn } from 'node:child_process'
-import { closeSync, fstatSync, openSync, readFileSync, readSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { basename, join } from 'node:path'
+import { Writable } from 'node:stream'
 import { type Clock, sleep } from '#clock.ts'
 import { Failure } from '#domain/failure.ts'
 import type { ControlClient } from '../control/control-client.ts'
 import { createPath } from '../state/create-path.ts'
 import { lockOwnerPid } from '../state/run-lock.ts'
 import { commandLine, familyOf, identify, isAlive, type ProcessIdentity, signalProcess } from './process-identity.ts'
-import type { DaemonEnd, DaemonLaunch, StartedDaemon, StopOutcome, StopPlan, Supervisor } from './supervisor.ts'
+import type {
+  DaemonEnd,
+  DaemonLaunch,
+  RunningLaunch,
+  StartedDaemon,
+  StopOutcome,
+  StopPlan,
+  Supervisor,
+} from './supervisor.ts'
 
 export interface LocalSupervisorOptions {
   stateDir: string
@@ -21,6 +41,9 @@ export interface LocalSupervisorOptions {
   clock: Clock
 }
 
+/** The daemon's option that names the secrets coming over this descriptor. */
+const HANDED_SECRETS = '--handed-secrets'
+const HANDED_FD = 3
 const CONSOLE_TAIL_BYTES = 16_384
 /** Frames of a stack trace and the banner after it say nothing to an operator, and push what does out of sight. */
 const STACK_NOISE = /^ {4}at |^Node\.js v/
@@ -43,12 +66,17 @@ export function localSupervisor(options: LocalSupervisorOptions): Supervisor {
 async function startDaemon(options: LocalSupervisorOptions, launch: DaemonLaunch): Promise<StartedDaemon> {
   const console = await openConsole(options.stateDir)
   const [interpreter, ...script] = options.program
-  const child = spawn(interpreter, [...script, ...launch.args], {
+  const { args, env, handed = {}, cwd = null } = launch
+  const names = Object.keys(handed)
+  const asPipe = names.length > 0
+  const child = spawn(interpreter, [...script, ...args, ...(asPipe ? [HANDED_SECRETS, names.join(',')] : [])], {
     detached: true,
-    env: launch.env,
-    stdio: ['ignore', console.fd, console.fd],
+    env,
+    ...(cwd !== null && existsSync(cwd) && { cwd }),
+    stdio: ['ignore', console.fd, console.fd, ...(asPipe ? ['pipe' as const] : [])],
   })
   closeSync(console.fd)
+  if (asPipe) handOver(child.stdio[HANDED_FD], handed)
   let end: DaemonEnd | null = null
   child.once('exit', (code, signal) => {
     end = code === null ? { kind: 'killed', signal: signal ?? 'SIGKILL' } : { kind: 'exited', code }
@@ -62,6 +90,13 @@ async function startDaemon(options: LocalSupervisorOptions, launch: DaemonLaunch
   const pid = child.pid ?? 0
   rememberDaemon(options.stateDir, pid)
   return { pid, end: async () => end, lastWords: (lines) => lastLines(console.path, lines), letGo: () => child.unref() }
+}
+
+/** A daemon that ends before it has read them tells why itself. */
+function handOver(pipe: unknown, handed: Readonly<Record<string, string>>): void {
+  if (!(pipe instanceof Writable)) return
+  pipe.on('error', () => undefined)
+  pipe.end(JSON.stringify(handed))
 }
 
 /** The daemon's stdout and stderr. Its log proper is elsewhere; this file catches what ends a process before or beside its log. */
@@ -123,19 +158,23 @@ async function findDaemon(options: LocalSupervisorOptions): Promise<FoundDaemon 
   return noted !== null && isAlive(noted) ? { process: noted, answers: false } : null
 }
 
-/** From the process itself: an environment may hold secrets and is therefore written down nowhere. */
-function launchOf(daemon: ProcessIdentity | null, { program }: LocalSupervisorOptions): DaemonLaunch | null {
+/** What concerned that one start only is left out: secrets go through a new pipe, and a cold start is not asked for twice. */
+function launchOf(daemon: ProcessIdentity | null, { program }: LocalSupervisorOptions): RunningLaunch | null {
   if (daemon === null) return null
   try {
     const parts = (file: string) => readFileSync(`/proc/${daemon.pid}/${file}`, 'utf8').split('\0').slice(0, -1)
     const script = basename(program.at(-1) ?? program[0])
     const words = parts('cmdline')
-    const args = words.slice(words.findIndex((word) => basename(word) === script) + 1)
+    const told = words.slice(words.findIndex((word) => basename(word) === script) + 1)
+    const handedAt = told.indexOf(HANDED_SECRETS)
+    const handedNames = handedAt < 0 ? [] : (told[handedAt + 1] ?? '').split(',').filter(Boolean)
+    const ofHanding = (index: number) => handedAt >= 0 && (index === handedAt || index === handedAt + 1)
+    const args = told.filter((word, index) => word !== '--cold' && !ofHanding(index))
     const env = parts('environ').map((entry) => [
       entry.slice(0, entry.indexOf('=')),
       entry.slice(entry.indexOf('=') + 1),
     ])
-    return { args, env: Object.fromEntries(env) }
+    return { args, env: Object.fromEntries(env), handedNames, cwd: readlinkSync(`/proc/${daemon.pid}/cwd`) }
   } catch {
     return null // Another user's process, or it ended meanwhile.
   }

@@ -7,8 +7,20 @@ export type SupervisorKind = 'local' | 'systemd' | 'compose'
 export interface DaemonLaunch {
   /** Arguments after the program's name. Never a secret: arguments are readable by every user of the machine. */
   args: readonly string[]
-  /** The daemon's whole environment. */
+  /** The daemon's whole environment, but for secrets: `/proc/<pid>/environ` stays readable for as long as it lives. */
   env: NodeJS.ProcessEnv
+  /** Secrets by the name of the variable they would have been; they go through a pipe that is closed once it is read. */
+  handed?: Readonly<Record<string, string>>
+  /** Where relative paths of its settings start; by default where this command runs. */
+  cwd?: string | null
+}
+
+/** How the running daemon was started, but for the secrets that it was handed: only their names are known. */
+export interface RunningLaunch {
+  args: readonly string[]
+  env: NodeJS.ProcessEnv
+  handedNames: readonly string[]
+  cwd: string | null
 }
 
 export type DaemonEnd = { kind: 'exited'; code: number } | { kind: 'killed'; signal: string }
@@ -45,8 +57,8 @@ export interface Supervisor {
   start(launch: DaemonLaunch): Promise<StartedDaemon>
   /** The pid of the daemon of this state directory, whether it answers or not; null when none runs. */
   find(): Promise<number | null>
-  /** What the running daemon was started with, secrets included, to start the same again; null when none runs or it cannot be told. */
-  launchOfRunning(): Promise<DaemonLaunch | null>
+  /** What the running daemon was started with, to start the same again; null when none runs or it cannot be told. */
+  launchOfRunning(): Promise<RunningLaunch | null>
   /** Ends daemon and bridges, gently first. An abort of `signal` skips the waiting for the drain, never the ending. */
   stop(plan: StopPlan, signal?: AbortSignal): Promise<StopReport>
 }

@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { openLog } from '#adapters/log/logger.ts'
 import { accountKey, isKilled, latchOf, readLatches } from '#adapters/state/latches.ts'
 import { prepareStateDir } from '#adapters/state/state-dir.ts'
+import { readHandedSecrets } from '#adapters/supervisors/handed-secrets.ts'
 import { createNotifier } from '#adapters/systemd/notifier.ts'
 import { systemClock } from '#clock.ts'
 import { type Config, linesOf } from '#config/config.ts'
@@ -13,17 +14,26 @@ import { readContractList } from '../contract-list.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { RunOptions } from '../full-feed-subscription.ts'
 import { loadAppConfig, packageDir } from '../load-app-config.ts'
+import { NOT_PUBLISHED, withoutBus } from '../no-publish.ts'
 import { outputFormOf, type SharedOptions } from '../shared-options.ts'
 import { openTerminal, type Terminal, wantsColor } from '../terminal.ts'
 import { VERSION } from '../version.ts'
 import { runReport, sayRun } from './run-report.ts'
 
-export async function runCommand(shared: SharedOptions, env: NodeJS.ProcessEnv, options: RunOptions): Promise<number> {
-  const terminal = terminalOf(shared, env)
+export async function runCommand(
+  shared: SharedOptions,
+  processEnv: NodeJS.ProcessEnv,
+  options: RunOptions,
+): Promise<number> {
+  const terminal = terminalOf(shared, processEnv)
+  const handed = options.handedSecrets === undefined ? {} : handedOrFailure()
+  if (handed instanceof Failure) return refuse(shared, [problemOf(handed)], EXIT.configuration)
+  const env = { ...processEnv, ...handed }
   const parsed = await loadAppConfig(shared, env, { flags: flagsOf(options) })
   if (!parsed.ok) return refuse(shared, parsed.problems, EXIT.configuration)
-  const { config } = parsed
+  const config = options.publish ? parsed.config : withoutBus(parsed.config)
   const warnings = parsed.warnings.map(({ name, message }) => `${name}: ${message}`)
+  if (!options.publish) warnings.push(NOT_PUBLISHED)
   if (options.dryRun) {
     const { adapter, primary, backup } = config.feed
     const lines = backup === null ? [primary.line] : [primary.line, backup.line]
@@ -99,6 +109,15 @@ export async function runCommand(shared: SharedOptions, env: NodeJS.ProcessEnv, 
   } catch (error) {
     if (!(error instanceof Failure)) throw error
     return refuse(shared, [problemOf(error)], exitCodeOf(error.kind))
+  }
+}
+
+function handedOrFailure(): Record<string, string> | Failure {
+  try {
+    return readHandedSecrets()
+  } catch (error) {
+    if (error instanceof Failure) return error
+    throw error
   }
 }
 

@@ -5,6 +5,7 @@ import { auditActor } from '#adapters/state/audit-actor.ts'
 import { appendAudit } from '#adapters/state/audit-log.ts'
 import type { Clock } from '#clock.ts'
 import type { Config } from '#config/config.ts'
+import type { ParsedConfig } from '#config/parse-config.ts'
 import { MODES } from './modes.ts'
 import type { RunOptions } from './options.ts'
 import type { ModeEnd } from './run.ts'
@@ -27,18 +28,20 @@ const DEFAULT_STATE_DIR = './var'
 export async function auditRun(run: AuditedRun): Promise<string[]> {
   const { options, config, env, clock, end } = run
   if (options.dryRun || (!MODES[options.mode].changes && options.clearLatch === null)) return []
-  const stateDir = config?.stateDir ?? stateDirOf(run)
+  const stateDir = config?.stateDir ?? stateDirOf(null, options, env)
   // Where nothing could be read, nothing is made either.
   if (!existsSync(stateDir)) return []
   const { problems = [] } = end
+  const to = config?.audit.forward ?? 'none'
+  const forward = to === 'none' ? null : { to, path: env['PATH'] }
   const result = await appendAudit(
-    { stateDir, clock, retentionDays: config?.audit.retentionDays ?? RETENTION_DAYS },
+    { stateDir, clock, retentionDays: config?.audit.retentionDays ?? RETENTION_DAYS, forward },
     {
       event: 'command',
       actor: auditActor(env),
       command: options.clearLatch === null ? options.mode : `status --clear-latch ${options.clearLatch}`,
       reason: options.reason,
-      plan: null,
+      plan: end.plan ?? null,
       drill: end.drill ?? null,
       outcome: end.outcome,
       exit_code: end.exitCode,
@@ -52,10 +55,13 @@ export async function auditRun(run: AuditedRun): Promise<string[]> {
       },
     },
   )
-  return result.kind === 'failed' ? [result.warning] : []
+  return result.warning === null ? [] : [result.warning]
 }
 
-function stateDirOf({ options, env }: AuditedRun): string {
+/** Of a configuration as far as it goes; else where the command line and the environment say, or the default. */
+export function stateDirOf(parsed: ParsedConfig | null, options: RunOptions, env: NodeJS.ProcessEnv): string {
+  if (parsed?.ok) return parsed.config.stateDir
+  if (parsed?.draft) return parsed.draft.config.stateDir
   const given = options.shared.stateDir ?? (env['FEED_STATE_DIR'] || env['STATE_DIRECTORY'] || DEFAULT_STATE_DIR)
   return resolve(given)
 }

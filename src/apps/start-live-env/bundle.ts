@@ -9,12 +9,15 @@ import { exportJournal } from '#adapters/journal/export-journal.ts'
 import { verifyJournal } from '#adapters/journal/verify-journal.ts'
 import { redactLine } from '#adapters/log/redaction.ts'
 import { type ArchiveEntry, writeArchive } from '#adapters/state/archive-file.ts'
+import { maskedConfig } from '#config/masked-config.ts'
+import { ACCOUNT_SETTINGS } from '#config/schema.ts'
 import { problemOf } from '#domain/failure.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
+import { maskAccount } from '#domain/secret-ref.ts'
 import { EXIT } from '../exit-codes.ts'
 import { VERSION } from '../version.ts'
 import type { ModeEnd, Run } from './run.ts'
-import { maskedConfig } from './snapshot.ts'
+import { readSnapshots } from './snapshot.ts'
 
 /** Of each kind the newest files, as far as these go. */
 const LOG_BYTES_MAX = 64 * 1024 * 1024
@@ -60,7 +63,8 @@ async function* parts(run: Run, left: string[]): AsyncGenerator<ArchiveEntry> {
     ['audit log', () => newestFiles(join(stateDir, 'audit'), 'audit', RECORD_BYTES_MAX)],
     ['drills', () => newestFiles(join(stateDir, 'drills'), 'drills', RECORD_BYTES_MAX)],
     ['health reports', () => newestFiles(join(stateDir, 'reports'), 'reports', RECORD_BYTES_MAX)],
-    ['snapshots', () => newestFiles(join(stateDir, 'snapshots'), 'snapshots', RECORD_BYTES_MAX)],
+    ['snapshots', () => snapshots(run)],
+    ['plans', () => newestFiles(join(stateDir, 'plans'), 'plans', RECORD_BYTES_MAX)],
     ['latches', () => newestFiles(join(stateDir, 'latches'), 'latches', RECORD_BYTES_MAX)],
     ['journal', () => journal(join(stateDir, 'journal'))],
   ]
@@ -82,6 +86,17 @@ async function metrics({ config }: Run): Promise<ArchiveEntry[]> {
     signal: AbortSignal.timeout(METRICS_DEADLINE_MS),
   })
   return [{ name: 'metrics.txt', content: Buffer.from(await answer.text()) }]
+}
+
+/** Their settings name accounts, so that they can be started with; a bundle goes to other people. */
+async function snapshots({ config }: Run): Promise<ArchiveEntry[]> {
+  return (await readSnapshots(config)).map((snapshot) => {
+    const settings = Object.entries(snapshot.settings).map(([name, text]): [string, string] => [
+      name,
+      ACCOUNT_SETTINGS.has(name) ? maskAccount(text) : redactLine(text).trimEnd(),
+    ])
+    return json(`snapshots/${snapshot.id}.json`, { ...snapshot, settings: Object.fromEntries(settings) })
+  })
 }
 
 /** Newest first up to the bound; every line redacted once more, since a daemon's console is not ours alone. */

@@ -13,6 +13,7 @@ import type { FeedStatus } from '#domain/status.ts'
 import { formatDuration, openTerminal } from '../terminal.ts'
 import { awaitReady } from './await-ready.ts'
 import { cutFeed } from './cut-feed.ts'
+import { relaunchOf } from './daemon-launch.ts'
 import { DrillRun, PhaseFailure, worstRecovery } from './drill-run.ts'
 import { awaitProof } from './prove-switch.ts'
 import { EndRun, type ModeEnd, type Run, StepLog } from './run.ts'
@@ -151,7 +152,7 @@ async function drillKillSwitch(drill: DrillRun): Promise<ModeEnd> {
   let recoveryMs: number | null = null
   await carriedOut(async () => {
     const began = await before(drill)
-    const launch = await drill.run.supervisor.launchOfRunning()
+    const launch = await launchToRestore(run)
     const cutMs = run.clock.monotonicMs()
     try {
       await cutAll(drill)
@@ -200,6 +201,19 @@ async function provesRefusal(drill: DrillRun): Promise<void> {
     const isRefused = refusal instanceof EndRun && refusal.end.exitCode === 77
     const detail = isRefused ? 'a start is refused with 77' : 'a start would not have been refused'
     return { outcome: isRefused ? 'ok' : 'failed', detail, value: null }
+  })
+}
+
+/** Asked before anything is cut: what could not be started again is not ended. */
+async function launchToRestore(run: Run): Promise<DaemonLaunch | null> {
+  const running = await run.supervisor.launchOfRunning()
+  if (running === null) return null
+  const { launch, missing } = relaunchOf(run, running)
+  if (missing.length === 0) return launch
+  throw new PhaseFailure({
+    name: 'secrets-missing',
+    message: `the daemon was started with secrets that are not in this environment: ${missing.join(', ')}`,
+    remedy: 'Run the drill with the environment that start-live-env start had, or give secrets as references.',
   })
 }
 

@@ -4,6 +4,8 @@ import { backup, restore } from './backup.ts'
 import { bundle } from './bundle.ts'
 import { drill } from './drill.ts'
 import type { ModeName } from './options.ts'
+import { plan } from './plan.ts'
+import { rollback } from './rollback.ts'
 import type { ModeEnd, Run } from './run.ts'
 import { kill, moveServingLine, setAutomation } from './serving-line.ts'
 import { restart, start } from './start.ts'
@@ -28,6 +30,8 @@ export const MODES: Readonly<Record<ModeName, Mode>> = {
   drill: { run: drill, locks: true, changes: true },
   pause: { run: setAutomation('pause'), locks: false, changes: true },
   resume: { run: setAutomation('resume'), locks: false, changes: true },
+  plan: { run: plan, locks: true, changes: true },
+  rollback: { run: rollback, locks: true, changes: true },
   kill: { run: kill, locks: false, changes: true },
   backup: { run: backup, locks: true, changes: true },
   restore: { run: restore, locks: true, changes: true },

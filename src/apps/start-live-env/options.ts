@@ -14,6 +14,8 @@ export type ModeName =
   | 'pause'
   | 'resume'
   | 'kill'
+  | 'plan'
+  | 'rollback'
   | 'backup'
   | 'restore'
   | 'bundle'
@@ -31,6 +33,10 @@ export type ModeOption =
   | 'clear-latch'
   | 'kind'
   | 'decommission'
+  | 'plan'
+  | 'out'
+  | 'no-publish'
+  | 'cold'
 
 export interface ModeText {
   summary: string
@@ -39,11 +45,17 @@ export interface ModeText {
   operands?: readonly string[] | 'file'
 }
 
-const STARTING = ['window', 'config', 'timeout', 'reason', 'dry-run', 'strict', 'if-trading-day'] as const
+const STARTING = [
+  ...(['window', 'config', 'timeout', 'reason', 'dry-run', 'strict', 'if-trading-day'] as const),
+  ...(['plan', 'no-publish', 'cold'] as const),
+]
 
 export const MODE_TEXTS: Readonly<Record<ModeName, ModeText>> = {
   start: { summary: 'bring the environment up and prove it (default)', options: STARTING },
-  restart: { summary: 'stop and start under one lock; puts the old one back if the new one fails', options: STARTING },
+  restart: {
+    summary: 'stop and start under one lock; goes back to the old one if the new one fails',
+    options: STARTING,
+  },
   stop: {
     summary: 'drain, sync the journal, end every process',
     options: ['timeout', 'reason', 'dry-run', 'decommission'],
@@ -58,6 +70,14 @@ export const MODE_TEXTS: Readonly<Record<ModeName, ModeText>> = {
   pause: { summary: 'automatic failover off; operator commands still work', options: ['reason'] },
   resume: { summary: 'automatic failover on', options: ['reason'] },
   kill: { summary: 'cut both lines at once and refuse every start until the latch is cleared', options: ['reason'] },
+  plan: {
+    summary: 'what start or restart would change against what runs now (drift)',
+    options: ['window', 'config', 'out', 'reason', 'no-publish', 'cold'],
+  },
+  rollback: {
+    summary: 'back to the configuration that worked last; shows first what that changes',
+    options: ['timeout', 'reason', 'dry-run', 'strict'],
+  },
   backup: { summary: 'write what the state directory must not lose to FILE', options: ['reason'], operands: 'file' },
   restore: {
     summary: 'put a backup FILE into a state directory that nothing uses',
@@ -86,6 +106,12 @@ export interface RunOptions {
   /** The environment is given up: what it pushed is deleted. */
   decommission: boolean
   drillKind: DrillKind
+  /** The reviewed plan to apply. */
+  plan: string | null
+  /** Where a plan goes; null: the state directory. */
+  out: string | null
+  noPublish: boolean
+  cold: boolean
 }
 
 export function environmentCommand(): Command {
@@ -93,13 +119,14 @@ export function environmentCommand(): Command {
     name: 'start-live-env',
     description: `Runs the day of the feed: brings it up, proves it, moves it between lines, takes it down.\n\nModes:\n${modeList()}`,
     exitCodes: [
-      '0   done',
+      '0   done; plan: no change',
       '1   unexpected fault; audit verify: damaged',
+      '2   plan: changes',
       '64  bad usage',
       "69  not ready in time, or the target line can't serve",
       '75  another run holds the lock',
       '77  refused for safety: kill latch set, or no line may log in',
-      '78  configuration or preflight',
+      '78  configuration or preflight; a plan that the world has left behind, or none where one is required',
       'drill, by the phase that failed:',
       '41  health before                 42  consumer backlog before',
       '43  backlog after failover        44  failover, or health after it',
@@ -131,6 +158,10 @@ export function environmentCommand(): Command {
     .option('--reason <text>', 'why, for the record', reasonOf)
     .option('--dry-run', 'check and show the steps, change nothing', false)
     .option('--strict', 'stop again when not ready in time', false)
+    .option('--plan <file>', 'start or restart exactly as the reviewed plan says, or not at all')
+    .option('--out <file>', 'with plan: where it goes (default: plans/ in the state directory)')
+    .option('--no-publish', 'everything but the bus, to see that all is in order before consumers hear of it')
+    .option('--cold', 'ignore checkpoint and journal of earlier runs')
     .option('--if-trading-day', 'on a day without that window: exit 0, outcome skipped', false)
     .option(
       '--decommission',
@@ -180,6 +211,10 @@ export function runOptionsOf(command: Command): RunOptions {
     clearLatch: given.clearLatch ?? null,
     decommission: given.decommission,
     drillKind: given.kind,
+    plan: given.plan ?? null,
+    out: given.out ?? null,
+    noPublish: !given.publish,
+    cold: given.cold === true,
   }
 }
 
@@ -195,12 +230,16 @@ interface ParsedOptions {
   clearLatch?: 'primary' | 'backup' | 'kill'
   kind: DrillKind
   decommission: boolean
+  plan?: string
+  out?: string
+  publish: boolean
+  cold?: boolean
 }
 
 /** An option that a mode would silently ignore is a misunderstanding that the operator should hear of. */
 function refuseForeignOptions(command: Command, mode: ModeName): void {
   const foreign = MODE_OPTIONS.find(
-    (option) => command.getOptionValueSource(camelCase(option)) === 'cli' && !MODE_TEXTS[mode].options.includes(option),
+    (option) => command.getOptionValueSource(valueName(option)) === 'cli' && !MODE_TEXTS[mode].options.includes(option),
   )
   if (foreign !== undefined) command.error(`error: ${mode} takes no --${foreign}`)
 }
@@ -219,8 +258,9 @@ function refuseForeignOperand(command: Command, mode: ModeName, operand: string 
 
 const MODE_OPTIONS = [...new Set(Object.values(MODE_TEXTS).flatMap((text) => text.options))]
 
-function camelCase(option: string): string {
-  return option.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
+/** As commander calls it: a `--no-x` is the value x. */
+function valueName(option: string): string {
+  return option.replace(/^no-/, '').replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
 }
 
 function modeOf(text: string): ModeName {

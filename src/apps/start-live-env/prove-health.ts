@@ -8,7 +8,7 @@ import { sleep } from '#clock.ts'
 import { type Problem, problemOf } from '#domain/failure.ts'
 import { formatRatio } from '../terminal.ts'
 import type { Run } from './run.ts'
-import { keepSnapshot } from './snapshot.ts'
+import { keepSnapshot, snapshotPath } from './snapshot.ts'
 
 export type HealthProof =
   | { healthy: true; samples: readonly PushedSample[] }
@@ -70,8 +70,8 @@ function checkpoint({ window, clock, steps }: Run, health: TransmittedHealth): P
 async function recordSnapshot(run: Run, health: TransmittedHealth): Promise<void> {
   const startedMs = run.clock.monotonicMs()
   try {
-    const path = await keepSnapshot(run, health)
-    run.steps.record('snapshot', 'ok', path, startedMs)
+    const kept = await keepSnapshot(run, health)
+    run.steps.record('snapshot', 'ok', snapshotPath(run.config, kept), startedMs)
   } catch (error) {
     const { message } = problemOf(error)
     run.steps.record('snapshot', 'warning', message, startedMs)

@@ -8,6 +8,8 @@ import type { PushedSample } from '#adapters/metrics/pushed-metrics.ts'
 import type { Supervisor } from '#adapters/supervisors/supervisor.ts'
 import type { Clock } from '#clock.ts'
 import type { Config } from '#config/config.ts'
+import type { GivenSettings } from '#config/parse-config.ts'
+import type { ConfigSnapshot } from '#domain/config-snapshot.ts'
 import { Failure, type Problem, problemOf } from '#domain/failure.ts'
 import type { FailoverRecord, FeedStatus, LineStatus } from '#domain/status.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -19,6 +21,12 @@ export interface Run {
   readonly options: RunOptions
   readonly config: Config
   readonly env: NodeJS.ProcessEnv
+  /** What the configuration was made from. */
+  readonly given: GivenSettings
+  /** Where its relative paths start. */
+  readonly cwd: string
+  /** The snapshot that the configuration comes from; null where it comes from the present environment. */
+  readonly snapshot: ConfigSnapshot | null
   readonly window: WindowFacts
   readonly control: ControlClient
   readonly supervisor: Supervisor
@@ -38,6 +46,8 @@ export interface ModeEnd {
   /** The daemon's last word, where there is one. */
   status?: FeedStatus | null
   failover?: FailoverRecord | null
+  /** Id of the plan that was made or applied, for the audit log. */
+  plan?: string | null
   /** Further fields of the result, by their outside names. */
   further?: Readonly<Record<string, unknown>>
   samples?: readonly PushedSample[]
@@ -121,6 +131,9 @@ const EXIT_OF_KIND: Readonly<Record<string, number>> = {
   'archive-unreadable': EXIT.configuration,
   'archive-unwritable': EXIT.configuration,
   'backup-invalid': EXIT.configuration,
+  'fingerprint-key': EXIT.configuration,
+  'plan-unwritable': EXIT.configuration,
+  'plan-unreadable': EXIT.configuration,
 }
 
 export function endOf(error: unknown): ModeEnd {

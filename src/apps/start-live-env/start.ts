@@ -3,48 +3,60 @@
  * refused before anything is touched, and an environment that ran before is put back when its successor does not get there.
  */
 import { runPreflight } from '#adapters/preflight/run-preflight.ts'
-import { daemonEnvironment } from '#adapters/supervisors/daemon-environment.ts'
 import type { DaemonEnd, DaemonLaunch, StartedDaemon } from '#adapters/supervisors/supervisor.ts'
 import { configFingerprint } from '#config/fingerprint.ts'
-import { SETTING_NAMES } from '#config/schema.ts'
 import type { Problem } from '#domain/failure.ts'
 import type { FeedStatus } from '#domain/status.ts'
 import { EXIT } from '../exit-codes.ts'
 import { preflightChecks } from '../preflight.ts'
 import { allowedMs, awaitReady, type ReadyOutcome } from './await-ready.ts'
+import { launchOf } from './daemon-launch.ts'
+import { type Before, findWayBack, goBack, lookBefore, NOTHING_BEFORE } from './go-back.ts'
+import { reviewedPlan } from './plan.ts'
 import { proveHealth } from './prove-health.ts'
 import { EndRun, type ModeEnd, type Run } from './run.ts'
 import { checkLatches } from './safety.ts'
+import { readSnapshots, withdrawSnapshots } from './snapshot.ts'
 import { stopRunning } from './stop.ts'
+import { watchGuards } from './watch-guards.ts'
 
 const LAST_WORDS = 8
-const STEPS_UP = ['daemon', 'connect', 'login', 'subscribe', 'health', 'snapshot', 'metrics']
+export const STEPS_UP = ['daemon', 'connect', 'login', 'subscribe', 'health', 'snapshot', 'metrics']
 
 export async function start(run: Run): Promise<ModeEnd> {
   if (run.options.ifTradingDay && run.window.opensMs === null) return skipped(run)
   await checkLatches(run)
   const running = await look(run)
-  if (running.kind === 'answering' && running.status.feed_state !== 'KILLED') return adopt(run, running.status)
+  const isServing = running.kind === 'answering' && running.status.feed_state !== 'KILLED'
+  if (isServing && run.options.plan === null) return adopt(run, running.status)
   if (running.kind === 'silent') return silentDaemon(running.pid)
+  const plan = await reviewedPlan(run)
+  if (isServing && plan?.action === 'none') return { ...(await adopt(run, running.status)), plan: plan.id }
+  if (isServing) return { ...(await replace(run)), plan: plan?.id ?? null }
   await preflight(run)
   if (run.options.dryRun) return planned(run, STEPS_UP)
   // The kill switch cut this one for good; its latch is cleared, or we would not have come so far.
   if (running.kind === 'answering') await stopRunning(run)
   if (run.interrupted.aborted) return interrupted(null, 'Nothing was started.')
-  return bringUp(run, null)
+  return { ...(await bringUp(run, NOTHING_BEFORE)), plan: plan?.id ?? null }
 }
 
 export async function restart(run: Run): Promise<ModeEnd> {
   if (run.options.ifTradingDay && run.window.opensMs === null) return skipped(run)
   await checkLatches(run)
+  const plan = await reviewedPlan(run)
+  return { ...(await replace(run)), plan: plan?.id ?? null }
+}
+
+async function replace(run: Run): Promise<ModeEnd> {
   await preflight(run)
-  const previous = await run.supervisor.launchOfRunning()
+  const before = await lookBefore(run)
   if (run.options.dryRun) {
     return planned(run, ['stop', ...STEPS_UP])
   }
   if (run.interrupted.aborted) return interrupted(null, 'Nothing was changed.')
   await stopRunning(run)
-  return bringUp(run, previous)
+  return bringUp(run, before)
 }
 
 function skipped({ window, steps, clock }: Run): ModeEnd {
@@ -52,7 +64,7 @@ function skipped({ window, steps, clock }: Run): ModeEnd {
   return { outcome: 'skipped', exitCode: EXIT.done }
 }
 
-function planned({ steps, clock }: Run, names: readonly string[]): ModeEnd {
+export function planned({ steps, clock }: Run, names: readonly string[]): ModeEnd {
   for (const name of names) steps.record(name, 'planned', 'would be done now', clock.monotonicMs())
   return { outcome: 'planned', exitCode: EXIT.done }
 }
@@ -121,29 +133,32 @@ export async function preflight({ options, config, env, clock, steps, warnings }
   if (problems.length > 0) throw new EndRun({ outcome: 'preflight-failed', exitCode: EXIT.configuration, problems })
 }
 
-async function bringUp(run: Run, previous: DaemonLaunch | null): Promise<ModeEnd> {
-  const end = await launch(run, launchOf(run))
-  if (end.exitCode === EXIT.done || previous === null) return end
-  if (end.outcome === 'interrupted') return end
-  return putBack(run, previous, end)
-}
-
-/** The daemon reads the same env file and the same settings as this command; flags of this command go as what they override. */
-function launchOf({ options, config, env }: Run): DaemonLaunch {
-  const args = ['run', '--profile', config.profile, '--state-dir', config.stateDir, '--quiet']
-  if (options.shared.envFile !== undefined && config.envFile !== null) args.push('--env-file', config.envFile)
-  const overrides = {
-    ...(options.window !== null && { FEED_WINDOW: options.window }),
-    ...(options.config !== null && { CTP_ROUTE_SELECTOR: options.config }),
-  }
-  const passed = daemonEnvironment(env, { settings: SETTING_NAMES, referred: config.referredVariables })
-  return { args, env: { ...passed, ...overrides } }
+/** A changed configuration is watched for a while; one that does badly, or does not come up, gives way to what worked before. */
+async function bringUp(run: Run, before: Before): Promise<ModeEnd> {
+  const way = await findWayBack(run, before)
+  const isWatched = way.kind !== 'none' && way.isOther && run.config.rollback.watchMs > 0 && !run.options.noPublish
+  const end = await launch(run, null, { snapshot: !run.options.noPublish })
+  if (end.outcome === 'interrupted' || way.kind === 'none') return end
+  if (end.exitCode !== EXIT.done) return goBack(run, { way, before, failed: end }, launch)
+  const breach = isWatched ? await watchGuards(run) : null
+  if (breach === null) return end
+  const fingerprint = configFingerprint(run.config)
+  const mine = (await readSnapshots(run.config)).filter((each) => each.config_fingerprint === fingerprint)
+  await withdrawSnapshots(run, mine, breach.detail)
+  const remedy = 'Find out what of the change did this (start-live-env plan shows it), then try again.'
+  const problem = { name: `guard-${breach.kind}`, message: breach.detail, remedy }
+  const failed = { outcome: 'guard-breached', exitCode: EXIT.notReady, problems: [problem] }
+  return goBack(run, { way, before, failed }, launch)
 }
 
 /** Also after an interrupt that came once the predecessor was stopped: a feed that comes up unwatched beats none. */
-async function launch(run: Run, how: DaemonLaunch): Promise<ModeEnd> {
+export async function launch(
+  run: Run,
+  how: DaemonLaunch | null,
+  { snapshot }: { snapshot: boolean },
+): Promise<ModeEnd> {
   const startedMs = run.clock.monotonicMs()
-  const daemon = await run.supervisor.start(how)
+  const daemon = await run.supervisor.start(how ?? launchOf(run))
   const outcome = await awaitReady(run, { daemon, startedMs })
   switch (outcome.kind) {
     case 'died':
@@ -159,7 +174,7 @@ async function launch(run: Run, how: DaemonLaunch): Promise<ModeEnd> {
       return notInTime(run, daemon, outcome.status, [notReady(outcome.status)])
     case 'ready': {
       const deadlineMs = startedMs + allowedMs(run, outcome.status)
-      const health = await proveHealth(run, { deadlineMs, snapshot: true })
+      const health = await proveHealth(run, { deadlineMs, snapshot })
       const status = await run.control.status().catch(() => outcome.status)
       if (!health.healthy) return notInTime(run, daemon, status, health.problems)
       daemon.letGo()
@@ -181,15 +196,6 @@ async function notInTime(
   }
   daemon.letGo()
   return { outcome: 'degraded', exitCode: EXIT.notReady, status, problems }
-}
-
-async function putBack(run: Run, previous: DaemonLaunch, failed: ModeEnd): Promise<ModeEnd> {
-  run.warnings.push('The environment that ran before is put back.')
-  await stopRunning(run)
-  const back = await launch(run, previous)
-  const { problems = [] } = failed
-  if (back.exitCode === EXIT.done) return { ...back, outcome: 'put-back', exitCode: EXIT.notReady, problems }
-  return { ...back, problems: [...problems, ...(back.problems ?? [])] }
 }
 
 /** The daemon's own exit codes are those of contract section 2, so they are passed on where they mean something to the operator. */
