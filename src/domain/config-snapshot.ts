@@ -15,7 +15,7 @@ export interface ConfigSnapshot extends ConfigFacts {
   cwd: string
   /** Every setting that was given, as it was written. */
   settings: Readonly<Record<string, string>>
-  /** Secrets that were given as text: they are not kept, and come from the present environment. */
+  /** Secrets and accounts that were given as text: they are not kept, and come from the present environment. */
   left_out: readonly string[]
   health: Readonly<Record<string, unknown>>
   /** Why it is no longer known as good; null while it is. */

@@ -34,7 +34,7 @@ function scenario(fault: Record<string, unknown>): Record<string, string> {
   return { SIM_SCENARIO: path }
 }
 
-describe('plan', () => {
+describe('plan', { timeout: 120_000 }, () => {
   test('0 without a change, 2 with changes by path and by fingerprint, in a private file', async () => {
     expect(await command('plan')).toMatchObject({ code: 2, plan: { action: 'start', running: null } })
     await command('start', [], { ...GOOD, CTP_PRIMARY_PASSWORD: 'plan-canary-1' })
@@ -68,7 +68,7 @@ describe('plan', () => {
   })
 })
 
-describe('rollback', () => {
+describe('rollback', { timeout: 120_000 }, () => {
   test('brings back what worked before, also where the present configuration is not even valid', async () => {
     expect(await command('rollback')).toMatchObject({ code: 78, problems: [{ name: 'no-last-known-good' }] })
     await command('start', [], GOOD)
@@ -85,7 +85,7 @@ describe('rollback', () => {
   })
 })
 
-describe('a bad configuration', () => {
+describe('a bad configuration', { timeout: 120_000 }, () => {
   test('restarted by its env file comes back on what ran before by itself, and tells what was missed', async () => {
     const envFile = `${directory}/feed.env`
     writeFileSync(envFile, 'COVERAGE_THRESHOLD=0.75\n', { mode: 0o600 })

@@ -466,7 +466,7 @@ describe('what it says', () => {
     const { stdout } = await runCommand('start-live-env', ['--help'], { cwd: directory })
     for (const part of ['failback', 'Exit codes:', '75  another run', 'Examples:', '--if-trading-day'])
       expect(stdout).toContain(part)
-    for (const part of ['rollback', 'schedule']) expect(stdout).not.toContain(part)
+    for (const part of ['schedule']) expect(stdout).not.toContain(part)
   })
 
   test('no secret and no account appears in output, log, snapshot or process arguments', async () => {

@@ -10,10 +10,8 @@ import { verifyJournal } from '#adapters/journal/verify-journal.ts'
 import { redactLine } from '#adapters/log/redaction.ts'
 import { type ArchiveEntry, writeArchive } from '#adapters/state/archive-file.ts'
 import { maskedConfig } from '#config/masked-config.ts'
-import { ACCOUNT_SETTINGS } from '#config/schema.ts'
 import { problemOf } from '#domain/failure.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
-import { maskAccount } from '#domain/secret-ref.ts'
 import { EXIT } from '../exit-codes.ts'
 import { VERSION } from '../version.ts'
 import type { ModeEnd, Run } from './run.ts'
@@ -88,13 +86,10 @@ async function metrics({ config }: Run): Promise<ArchiveEntry[]> {
   return [{ name: 'metrics.txt', content: Buffer.from(await answer.text()) }]
 }
 
-/** Their settings name accounts, so that they can be started with; a bundle goes to other people. */
+/** Not the env files beside them, which say the same again. */
 async function snapshots({ config }: Run): Promise<ArchiveEntry[]> {
   return (await readSnapshots(config)).map((snapshot) => {
-    const settings = Object.entries(snapshot.settings).map(([name, text]): [string, string] => [
-      name,
-      ACCOUNT_SETTINGS.has(name) ? maskAccount(text) : redactLine(text).trimEnd(),
-    ])
+    const settings = Object.entries(snapshot.settings).map(([name, text]) => [name, redacted(text)])
     return json(`snapshots/${snapshot.id}.json`, { ...snapshot, settings: Object.fromEntries(settings) })
   })
 }

@@ -3,11 +3,13 @@
  * texts are never kept anywhere, so they always come from the present environment.
  */
 import { resolve } from 'node:path'
+import { SecretFingerprints } from '#adapters/secrets/fingerprint.ts'
 import { daemonEnvironment } from '#adapters/supervisors/daemon-environment.ts'
 import type { DaemonLaunch, RunningLaunch } from '#adapters/supervisors/supervisor.ts'
 import type { GivenSettings, ParsedConfig } from '#config/parse-config.ts'
-import { isSettingName, SETTING_NAMES } from '#config/schema.ts'
+import { ACCOUNT_SETTINGS, isSettingName, SETTING_NAMES } from '#config/schema.ts'
 import type { ConfigSnapshot } from '#domain/config-snapshot.ts'
+import { HiddenText } from '#domain/secret-ref.ts'
 import { EXIT } from '../exit-codes.ts'
 import { loadAppConfig } from '../load-app-config.ts'
 import type { SharedOptions } from '../shared-options.ts'
@@ -67,7 +69,29 @@ export async function inputsOf(snapshot: ConfigSnapshot, present: Present): Prom
   })
   const env = Object.fromEntries([...others, ...secrets])
   const shared = { ...present.shared, profile: snapshot.profile, envFile, stateDir: present.stateDir }
-  return { parsed: await loadAppConfig(shared, env, { cwd: snapshot.cwd }), env, envFile }
+  const parsed = await loadAppConfig(shared, env, { cwd: snapshot.cwd })
+  const problems = await otherAccounts(snapshot, present)
+  return {
+    parsed:
+      problems.length > 0 ? { ...NOTHING_PARSED, ...parsed, ok: false, profile: snapshot.profile, problems } : parsed,
+    env,
+    envFile,
+  }
+}
+
+const NOTHING_PARSED = { exitCode: 78, draft: null } as const
+
+/** Another password is what a rotation leaves; another account with the fronts of then is no configuration that ever worked. */
+async function otherAccounts({ id, left_out: leftOut, secrets }: ConfigSnapshot, { stateDir, given }: Present) {
+  const prints = await SecretFingerprints.open(stateDir)
+  return leftOut.flatMap((name) => {
+    const then = secrets[name]?.fingerprint ?? null
+    const text = isSettingName(name) ? given.get(name) : undefined
+    if (!ACCOUNT_SETTINGS.has(name) || then === null) return []
+    if (text !== undefined && prints.of(name, new HiddenText(text)) === then) return []
+    const message = `is not the account of the snapshot ${id}, and snapshots keep none`
+    return [{ name, message, remedy: `Set ${name} as it was then, then repeat the command.` }]
+  })
 }
 
 /** This run with the snapshot's configuration. @throws EndRun when that is not valid any more: a secret is missing, a rule is new */

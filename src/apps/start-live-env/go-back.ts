@@ -11,7 +11,7 @@ import { isoShanghai } from '#domain/iso-time.ts'
 import type { FeedStatus } from '#domain/status.ts'
 import { EXIT } from '../exit-codes.ts'
 import { relaunchOf, runOfSnapshot } from './daemon-launch.ts'
-import { EndRun, type ModeEnd, type Run } from './run.ts'
+import { endOf, type ModeEnd, type Run } from './run.ts'
 import { readSnapshots } from './snapshot.ts'
 import { stopRunning } from './stop.ts'
 
@@ -64,22 +64,20 @@ export async function goBack(
   launch: Launch,
 ): Promise<ModeEnd> {
   const { problems = [] } = failed
-  const what = way.kind === 'snapshot' ? `the snapshot ${way.snapshot.id}` : 'the environment that ran before'
   const startedMs = run.clock.monotonicMs()
+  const prepared = await prepare(run, way, before)
+  if (prepared === null) return failed
+  const { what, again } = prepared
   run.warnings.push(`It goes back to ${what}.`)
   const seen = before.status ?? (await run.control.status().catch(() => null))
   await stopRunning(run)
-  const back = await launched(run, way, launch)
+  const back = await again(launch)
   const isBack = back.exitCode === EXIT.done
-  run.steps.record(
-    'rollback',
-    isBack ? 'ok' : 'failed',
-    isBack ? `${what} is back` : `${what} does not come up`,
-    startedMs,
-  )
+  const detail = isBack ? `${what} is back` : `${what} does not come up`
+  run.steps.record('rollback', isBack ? 'ok' : 'failed', detail, startedMs)
   if (!isBack) return { ...back, problems: [...problems, ...(back.problems ?? [])] }
   const rollback = {
-    to: way.kind === 'snapshot' ? way.snapshot.id : null,
+    to: prepared.snapshot?.id ?? null,
     reason: problems[0]?.message ?? failed.outcome,
     ...(await lossesOf(run, seen, back.status ?? null)),
   }
@@ -92,17 +90,37 @@ export async function goBack(
   }
 }
 
-async function launched(run: Run, way: Exclude<WayBack, { kind: 'none' }>, launch: Launch): Promise<ModeEnd> {
-  try {
-    if (way.kind === 'snapshot') return await launch(await runOfSnapshot(run, way.snapshot), null, { snapshot: true })
-    const { launch: how, missing } = relaunchOf(run, way.launch)
-    if (missing.length > 0)
-      run.warnings.push(`Secrets that it was started with are not in this environment: ${missing.join(', ')}.`)
-    return await launch(run, how, { snapshot: false })
-  } catch (error) {
-    if (error instanceof EndRun) return error.end
-    return { outcome: 'failed', exitCode: EXIT.fault, problems: [problemOf(error)] }
+interface Prepared {
+  what: string
+  snapshot: ConfigSnapshot | null
+  again(launch: Launch): Promise<ModeEnd>
+}
+
+/** Everything that can be refused is refused before anything is stopped. Null: there is no way back after all, and warnings say why. */
+async function prepare(run: Run, way: Exclude<WayBack, { kind: 'none' }>, before: Before): Promise<Prepared | null> {
+  if (way.kind === 'snapshot') {
+    const { snapshot } = way
+    try {
+      const good = await runOfSnapshot(run, snapshot)
+      return {
+        what: `the snapshot ${snapshot.id}`,
+        snapshot,
+        again: (launch) => launch(good, null, { snapshot: true }),
+      }
+    } catch (error) {
+      const { problems = [] } = endOf(error)
+      const why = problems.map(({ name, message }) => `${name}: ${message}`).join('; ')
+      run.warnings.push(`The snapshot ${snapshot.id} can't be gone back to: ${why}`)
+    }
   }
+  const running = way.kind === 'running' ? way.launch : before.launch
+  if (running === null) return null
+  const { launch: how, missing } = relaunchOf(run, running)
+  if (missing.length > 0) {
+    run.warnings.push(`Secrets that it was started with are not in this environment: ${missing.join(', ')}.`)
+  }
+  const again = (launch: Launch) => launch(run, how, { snapshot: false })
+  return { what: 'the environment that ran before', snapshot: null, again }
 }
 
 /** What no daemon was there to take, and what waits for the bus. */

@@ -1,13 +1,13 @@
 /**
  * Configurations that reached a healthy verdict, kept under <state-dir>/snapshots: what was asked for, to ask for it again, and what came
- * of it. Secrets are in them as references, or not at all.
+ * of it. Secrets and accounts are in them as references, or not at all.
  */
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TransmittedHealth } from '#adapters/control/parse-answers.ts'
 import { writeDurably } from '#adapters/state/durable-file.ts'
 import { envFileText } from '#config/env-file.ts'
-import { SECRET_SETTINGS } from '#config/schema.ts'
+import { ACCOUNT_SETTINGS, SECRET_SETTINGS } from '#config/schema.ts'
 import { looksLikeSecretRef } from '#config/secret-ref.ts'
 import { type ConfigSnapshot, superfluous } from '#domain/config-snapshot.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
@@ -66,7 +66,8 @@ function settingsOf({ given, options }: Run): { settings: Record<string, string>
   const leftOut: string[] = []
   for (const [name, text] of given) {
     if (NO_SETTINGS_OF_IT.has(name) || (name === 'FEED_WINDOW' && options.window !== null)) continue
-    if (isSecretText(name, text)) leftOut.push(name)
+    const isHidden = isSecretText(name, text) || (ACCOUNT_SETTINGS.has(name) && !looksLikeSecretRef(text))
+    if (isHidden) leftOut.push(name)
     else settings[name] = text
   }
   return { settings, leftOut }
