@@ -84,16 +84,17 @@ export function parseConfig(inputs: ConfigInputs): ParsedConfig {
         envFile: inputs.envFile,
         requireBackup: inputs.requireBackup ?? false,
       }).filter(({ about }) => !about.some(isLost))
+  const unsaid = withoutSecrets(given)
   const problems = [
     ...(inputs.envFile?.problems ?? []),
     ...malformed.values(),
     ...findings.filter(isProblem).map((finding) => finding.problem),
-  ]
+  ].map(unsaid)
   const warnings = [
     ...findings.filter(isWarning).map((finding) => finding.problem),
     ...unknownNames(inputs.envFile?.values.keys() ?? [], 'env-file'),
     ...unknownNames(namesSet(inputs.env), 'environment'),
-  ]
+  ].map(unsaid)
   const config = configOf(settings, surroundings(inputs, allReferences(given)))
   const asWritten: GivenSettings = new Map([...given].map(([name, { text }]) => [name, text]))
   if (problems.length === 0) return { ok: true, config, warnings, given: asWritten }
@@ -153,6 +154,20 @@ function dereferenced(
     }
   }
   return { texts, lost }
+}
+
+/** Shorter texts would be found in every other word. */
+const SECRET_TOLD_APART = 6
+
+/** A password that went into the wrong line is quoted by no problem of that line. */
+function withoutSecrets(given: ReadonlyMap<SettingName, Text>): (problem: Problem) => Problem {
+  const secrets = [...given].flatMap(([name, { text }]) =>
+    SECRET_SETTINGS.has(name) && !looksLikeSecretRef(text) && text.length >= SECRET_TOLD_APART ? [text] : [],
+  )
+  return (problem) => ({
+    ...problem,
+    message: secrets.reduce((message, secret) => message.replaceAll(secret, '[set]'), problem.message),
+  })
 }
 
 function isProblem(finding: Finding): boolean {

@@ -342,3 +342,10 @@ describe('the fingerprint', () => {
     expect(configFingerprint(configOf({ profile: 'paper', file: after }))).toBe(before)
   })
 })
+
+test('a password that went into the wrong line is not quoted by the problem of that line', () => {
+  const problems = problemsOf({ env: { ...PRIMARY, SIM_INSTRUMENTS: PRIMARY.CTP_PRIMARY_PASSWORD } })
+  expect(problems).toEqual([
+    'SIM_INSTRUMENTS: expected a whole number from 1 to 25000, got "[set]" from the environment',
+  ])
+})
