@@ -28,6 +28,18 @@ export function grantLogin(budget: LoginBudget, account: string, nowMs: number, 
   return { granted: false, retryAtMs: (blocking ?? nowMs) + LOGIN_WINDOW_MS }
 }
 
+/**
+ * The budget with no login later than now, for a wall clock that was stepped back: written down once, such a login ages again. The same
+ * object when there is none.
+ */
+export function notLaterThan(budget: LoginBudget, nowMs: number): LoginBudget {
+  const entries = Object.entries(budget)
+  if (entries.every(([, stamps]) => stamps.every((stamp) => stamp <= nowMs))) return budget
+  return Object.fromEntries(
+    entries.map(([account, stamps]) => [account, stamps.map((stamp) => Math.min(stamp, nowMs))] as const),
+  )
+}
+
 /** One budget of two that were kept apart: a login that both know of counts once. */
 export function mergeBudgets(a: LoginBudget, b: LoginBudget): LoginBudget {
   const merged: Record<string, readonly number[]> = { ...a }

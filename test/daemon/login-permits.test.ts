@@ -7,11 +7,14 @@ import { LoginPermits } from '#daemon/login-permits.ts'
 let stateDir: string
 let nowMs = 0
 const troubles: string[] = []
-const clock = { monotonicMs: () => nowMs, wallMs: () => 1_763_000_000_000 + nowMs }
+/** What somebody has set the wall clock forward by. */
+let setForwardMs = 0
+const clock = { monotonicMs: () => nowMs, wallMs: () => 1_763_000_000_000 + nowMs + setForwardMs }
 
 beforeEach(() => {
   stateDir = mkdtempSync('/tmp/fs-permits-')
   nowMs = 0
+  setForwardMs = 0
   troubles.length = 0
 })
 afterEach(() => rmSync(stateDir, { recursive: true, force: true }))
@@ -36,6 +39,16 @@ describe('the login budget', () => {
     nowMs += waitMs
     expect(await permits.request('b/1')).toBe(0)
     expect(await permits.request('b/1')).toBeGreaterThan(0)
+  })
+
+  test.each([61_000, 3_600_000, -3_600_000])('is not freed by a wall clock that is set by %i ms', async (byMs) => {
+    const permits = await open()
+    for (let i = 0; i < 3; i++) await permits.request('b/1')
+    setForwardMs = byMs
+    const waitMs = await permits.request('b/1')
+    expect(waitMs).toBeGreaterThan(59_000)
+    nowMs += waitMs
+    expect(await permits.request('b/1')).toBe(0)
   })
 
   test('is on disk before a grant is told, and so holds for the next process', async () => {
@@ -96,7 +109,9 @@ describe('refusals that may be tried a few times', () => {
     expect(restarted.countRefusal('b/1')).toBe(3)
     restarted.sessionHeld('b/1')
     await restarted.settled()
-    expect((await open()).countRefusal('b/1')).toBe(1)
+    const third = await open()
+    expect(third.countRefusal('b/1')).toBe(1)
+    await third.settled()
   })
 
   test('begin anew once they became a latch that an operator cleared', async () => {
@@ -106,11 +121,14 @@ describe('refusals that may be tried a few times', () => {
     await clearLatches(stateDir, 'primary', null)
     await permits.refresh()
     expect(permits.countRefusal('b/1')).toBe(1)
+    await permits.settled()
   })
 
   test('that can not be read begin anew, and that is told', async () => {
     writeFileSync(`${stateDir}/login-refusals.json`, '{"a": -1}')
-    expect((await open()).countRefusal('b/1')).toBe(1)
+    const permits = await open()
+    expect(permits.countRefusal('b/1')).toBe(1)
+    await permits.settled()
     expect(troubles).toEqual([expect.stringContaining('damaged')])
   })
 })

@@ -10,6 +10,7 @@ import {
   grantLogin,
   type LoginBudget,
   mergeBudgets,
+  notLaterThan,
   parseLoginBudget,
 } from '#domain/login-budget.ts'
 import { readIfPresent, writeDurably } from './durable-file.ts'
@@ -31,6 +32,8 @@ export class LoginBudgetFile {
   readonly #parts: LoginBudgetParts
   /** What this process knows of: it counts also where the disk does not take it. */
   #known: LoginBudget = EMPTY_LOGIN_BUDGET
+  /** The grants of this process by CLOCK_MONOTONIC: a wall clock that is set forward makes none of them older. */
+  #own: LoginBudget = EMPTY_LOGIN_BUDGET
   /** Grants of this process follow one another. */
   #last: Promise<unknown> = Promise.resolve()
 
@@ -53,23 +56,37 @@ export class LoginBudgetFile {
   }
 
   async #grant(account: string): Promise<number> {
-    const { clock, perMinute, onTrouble } = this.#parts
+    const { clock, perMinute } = this.#parts
     const lock = await this.#awaitLock()
     try {
       const onDisk = await this.#read().catch(() => EMPTY_LOGIN_BUDGET) // The write below tells of a disk that fails.
-      this.#known = mergeBudgets(this.#known, onDisk === 'damaged' ? this.#lostCount(account) : onDisk)
+      const merged = mergeBudgets(this.#known, onDisk === 'damaged' ? this.#lostCount(account) : onDisk)
       const nowMs = clock.wallMs()
+      this.#known = notLaterThan(merged, nowMs)
+      if (this.#known !== merged) await this.#keep()
       const grant = grantLogin(this.#known, accountKey(account), nowMs, perMinute)
-      if (!grant.granted) return Math.max(1, grant.retryAtMs - nowMs)
+      const monotonicMs = clock.monotonicMs()
+      const own = grantLogin(this.#own, accountKey(account), monotonicMs, perMinute)
+      if (!grant.granted || !own.granted) {
+        const waits = [grant.granted ? 0 : grant.retryAtMs - nowMs, own.granted ? 0 : own.retryAtMs - monotonicMs]
+        return Math.max(1, ...waits)
+      }
       this.#known = grant.budget
-      // A full disk must not keep a line from logging in: the budget then holds for this process only, and is told.
-      await writeDurably(this.#path, JSON.stringify(this.#known)).catch((error: unknown) =>
-        onTrouble(`the login budget can't be kept on disk: ${error instanceof Error ? error.message : String(error)}`),
-      )
+      this.#own = own.budget
+      await this.#keep()
       return 0
     } finally {
       await lock?.release()
     }
+  }
+
+  /** A full disk must not keep a line from logging in: the budget then holds for this process only, and is told. */
+  async #keep(): Promise<void> {
+    await writeDurably(this.#path, JSON.stringify(this.#known)).catch((error: unknown) =>
+      this.#parts.onTrouble(
+        `the login budget can't be kept on disk: ${error instanceof Error ? error.message : String(error)}`,
+      ),
+    )
   }
 
   /** What others counted is lost with the file; what this process knows stands. At the start nothing is known. */
