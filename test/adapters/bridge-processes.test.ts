@@ -347,7 +347,8 @@ describe('a replay', () => {
 
   test('of several files is one stream, and a file that breaks off later ends it with its failure', async () => {
     const evening = csvOf(rows.slice(0, 30).map((row) => ({ ...row, TradingDay: '20260305', UpdateTime: '09:30:00' })))
-    const other = files.write('next-day.csv', `${evening}20260305,rb2605,09`)
+    const [, firstRow = ''] = evening.split('\n')
+    const other = files.write('next-day.csv', `${evening}20260305,rb2605,09\n${firstRow}\n`)
     const client = await startReplay({ files: [other, recording] })
     await subscribeReplay(client)
     await advance(client, FIRST_MS + 100_000)
@@ -356,7 +357,7 @@ describe('a replay', () => {
       encodeMessage('advance', { sequence: 9, wallMs: 0, monotonicMs: 0, numbers: [Number.POSITIVE_INFINITY] }),
     )
     expect((await client.ended).code).toBe(65)
-    expect(client.log).toMatch(/replay-file-truncated: .*next-day\.csv/)
+    expect(client.log).toMatch(/replay-row-malformed: .*next-day\.csv/)
   })
 
   test('waits for a reader that is slower, and drops nothing', async () => {
