@@ -17,7 +17,13 @@ import { FAILOVER_SENTENCES } from '#domain/failover-reason.ts'
 import { isoShanghai } from '#domain/iso-time.ts'
 import { LINES, type Line, lineIndex, otherLine } from '#domain/line.ts'
 import type { LineView, Readiness } from '#domain/line-fitness.ts'
-import { type LivenessPolicy, measurePulse, PULSE_SENTENCES, type PulseReading } from '#domain/liveness.ts'
+import {
+  type LivenessPolicy,
+  measurePulse,
+  PULSE_SENTENCES,
+  type PulseReading,
+  type PulseReason,
+} from '#domain/liveness.ts'
 import type { MarketCalendar } from '#domain/session-calendar.ts'
 import { linesWanted, type StandbyMode } from '#domain/standby.ts'
 import type { FailoverRecord, FeedState } from '#domain/status.ts'
@@ -88,6 +94,8 @@ const MUTE_PATIENCE_MS = 10_000
 const LONE_PATIENCE_MS = 300_000
 const SECOND_CHANCE_EVERY_MS = 60_000
 const RECORD_DEADLINE_MS = 30_000
+/** What asking for contracts again may mend; other silence takes a new session. */
+const ASKED_AGAIN: ReadonlySet<PulseReason> = new Set(['exchange-mute', 'coverage-low', 'nothing-subscribed'])
 /** A switch for silence comes seconds after the last tick, so the gaps of the last one or two of these spans belong to it. */
 const GAP_SPAN_MS = 5_000
 /** An order that claims to be older was not given by a command that waits for it. */
@@ -385,7 +393,7 @@ export class FeedSupervisor {
       const slots = session.book.slotsIn(Subscription.subscribed)
       this.#parts.log('warn', `${line}: silent for long; asking for its ${slots.length} contracts again`)
       session.subscribeAgain(slots)
-    } else if (pulse?.reason === 'exchange-mute' || pulse?.reason === 'coverage-low') {
+    } else if (pulse !== null && ASKED_AGAIN.has(pulse.reason)) {
       // Only what is unanswered, what the other line brought news of, and, of an exchange that fell silent, what brought nothing since:
       // the rest of the subscriptions is good.
       const { missed, lastLiveMs } = this.#parts.path.lines[session.index]

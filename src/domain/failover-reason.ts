@@ -61,6 +61,7 @@ export const FAILOVER_SENTENCES: Record<FailoverReason, string> = {
   latched: 'Switched because the account of the serving line is latched.',
   failed: 'Switched because the serving line has given up.',
   'bridge-silent': 'Switched because the bridge of the serving line went silent.',
+  'nothing-subscribed': 'Switched because the serving line holds none of its contracts.',
   'line-mute': 'Switched because the serving line fell silent while the other line ticks.',
   'market-silent': 'Switched because the serving line is silent for longer than any market is.',
   steady: 'The serving line is well.',

@@ -39,6 +39,7 @@ export type PulseReason =
   | 'latched'
   | 'failed'
   | 'bridge-silent'
+  | 'nothing-subscribed'
   | 'line-mute'
   | 'market-silent'
 
@@ -72,6 +73,7 @@ export const FAULT_OF_REASON = {
   latched: 'dead',
   failed: 'dead',
   'bridge-silent': 'dead',
+  'nothing-subscribed': 'dead',
   'line-mute': 'dead',
   'market-silent': 'dead',
 } as const satisfies Record<PulseReason, Fault>
@@ -105,6 +107,7 @@ export const PULSE_SENTENCES: Record<PulseReason, string> = {
   latched: 'The account of the line is latched until an operator clears it.',
   failed: 'The line has given up until an operator looks at it.',
   'bridge-silent': 'The bridge of the line sends nothing, not even its counters.',
+  'nothing-subscribed': 'The line is logged in and holds none of its contracts.',
   'line-mute': 'The line is silent while the other line ticks.',
   'market-silent': 'The line is silent on every liquid exchange for longer than any market is.',
 }
@@ -292,6 +295,7 @@ function upReason(evidence: LineEvidence, policy: LivenessPolicy, nowMs: number)
   const covered = own !== null && own >= policy.coverageThreshold
   const rising = evidence.state !== 'streaming' && !covered
   if (rising && nowMs - evidence.stateSinceMs <= policy.risingMs) return 'subscribing'
+  if (own === 0) return 'nothing-subscribed'
 
   const silence = silenceReason(evidence, policy, nowMs)
   if (FAULT_OF_REASON[silence] === 'dead' || FAULT_OF_REASON[silence] === 'rising') return silence
@@ -336,7 +340,9 @@ function silenceReason(evidence: LineEvidence, policy: LivenessPolicy, nowMs: nu
     if (open.some((each) => isMuteOnExchange(each, policy, nowMs))) return 'exchange-mute'
   }
 
-  const silences = open.map((each) => measureSilence(each, upForMs, policy, nowMs))
+  // A line that never gets all that it asks for owes ticks all the same, once its time to subscribe is over.
+  const owesForMs = evidence.state === 'subscribing' ? Math.max(upForMs, nowMs - evidence.stateSinceMs) : upForMs
+  const silences = open.map((each) => measureSilence(each, owesForMs, policy, nowMs))
   const liquid = silences.filter((silence) => silence.isLiquid)
   if (liquid.length >= 2 && liquid.every(({ ownMs }) => ownMs >= policy.marketSilentMs)) return 'market-silent'
   if (isAwaitingFirstTick(evidence, open, policy, nowMs)) return 'awaiting-first-tick'

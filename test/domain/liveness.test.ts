@@ -178,6 +178,11 @@ describe('a line is', () => {
       { state: 'subscribing', stateSinceMs: ago(60_001), coverage: { own: 0.4, other: 1 } },
     ],
     [
+      'dead when after all that time it holds no contract at all',
+      'nothing-subscribed',
+      { state: 'subscribing', stateSinceMs: ago(60_001), coverage: { own: 0, other: 0 } },
+    ],
+    [
       'well while it adds the last few contracts',
       'ticking',
       { state: 'subscribing', coverage: { own: 0.995, other: 1 } },

@@ -239,4 +239,14 @@ export const FOUND_SCHEDULES: readonly [string, Schedule, SimulationOptions?][] 
       faults: [{ atMs: 5_523_000, line: 'primary', forMs: 40_000, fault: 'disconnect', reason: 4_097 }],
     }),
   ],
+  [
+    'a gap was told to be over by lines that held not one subscription',
+    calmSchedule('2026-03-10 13:40', {
+      durationMs: 320_000,
+      faults: [
+        { atMs: 15_000, line: 'both', forMs: 280_000, fault: 'throttle', code: -2 },
+        { atMs: 20_000, line: 'both', forMs: 1_000, fault: 'disconnect', reason: 4_097 },
+      ],
+    }),
+  ],
 ]

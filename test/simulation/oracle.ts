@@ -7,6 +7,7 @@ import type { AppendedTick } from '#daemon/tick-path.ts'
 import { DEFAULT_ARBITRATION, OUTCOME_NAMES, Outcome } from '#domain/arbitration.ts'
 import type { FailoverCommand, FailoverPolicy, FailoverStep } from '#domain/failover.ts'
 import { LINES, type Line, otherLine } from '#domain/line.ts'
+import { DEFAULT_LIVENESS_POLICY } from '#domain/liveness.ts'
 import { LOGIN_WINDOW_MS } from '#domain/login-budget.ts'
 import type { MarketCalendar } from '#domain/session-calendar.ts'
 import type { FeedState } from '#domain/status.ts'
@@ -67,6 +68,7 @@ const IMPAIRED: ReadonlySet<string> = new Set(['exchange-mute', 'coverage-low', 
 const FALSE_GAP_MS = 20_000
 const MISSED_GAP_MS = 45_000
 const PROOF_MS = 30_000
+const RISING_MS = DEFAULT_LIVENESS_POLICY.risingMs
 const WELL_BEFORE_MS = 15_000
 const TOLD_WITHIN_MS = 3_000
 const FLAPPING_WITHIN_MS = 60_000
@@ -441,7 +443,9 @@ export class Oracle {
 
     const lastLiveMs = Math.max(...LINES.map((line) => this.#truth[line].lastLiveMs))
     const silentMs = nowMs - Math.max(lastLiveMs, this.#openSinceMs, this.#lifeSinceMs)
-    const isRising = LINES.some((line) => sessions[line].state === 'subscribing')
+    const isRising = LINES.some(
+      (line) => sessions[line].state === 'subscribing' && nowMs - sessions[line].stateSinceMs <= RISING_MS,
+    )
     const isTold = feedState === 'GAP' || feedState === 'KILLED' || feedState === 'CLOSED'
     // A line that came up meanwhile has as long as no market is silent to prove itself.
     const hasRisen = LINES.some(
