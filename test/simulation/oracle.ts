@@ -110,8 +110,8 @@ export interface OracleParts {
   fronts: Readonly<Record<Line, SimFront>>
 }
 
-/** From the front's refusal to its being read, as the simulated pipe delivers. */
-const LOGIN_CROSSING_MS = 25
+/** A refusal holds for both lines when it is read; this is for the order of what happens in one moment. */
+const LOGIN_CROSSING_MS = 0.01
 
 export class Oracle {
   readonly counts = {
@@ -135,7 +135,7 @@ export class Oracle {
   readonly #sullied = new Set<number>()
   readonly #truth: Record<Line, LineTruth>
   readonly #logins = new Map<string, number[]>()
-  /** Accounts that a refusal latched, and when the front gave it. */
+  /** Accounts that a refusal latched, and when it was read. */
   readonly #latched = new Map<string, number>()
   #epochSeen = 0
   readonly #servingOfEpoch = new Map<number, Line>()
@@ -292,7 +292,8 @@ export class Oracle {
     const { time, schedule } = this.#parts
     // A login that leaves while the refusal is still in the pipe crosses it on the way.
     const latchedForMs = time.nowMs - (this.#latched.get(account) ?? time.nowMs)
-    if (latchedForMs > LOGIN_CROSSING_MS) throw this.#wrong('latched-login', `${line} logs in with a latched account, ${latchedForMs.toFixed(1)} ms after`)
+    if (latchedForMs > LOGIN_CROSSING_MS)
+      throw this.#wrong('latched-login', `${line} logs in with a latched account, ${latchedForMs.toFixed(1)} ms after`)
     if (this.#isKilled) throw this.#wrong('latched-login', `${line} logs in after the kill switch`)
     const recent = (this.#logins.get(account) ?? []).filter((atMs) => time.nowMs - atMs < LOGIN_WINDOW_MS)
     // A grant is written before the login is sent, so two logins may come closer together than their grants.
@@ -302,8 +303,11 @@ export class Oracle {
     this.#logins.set(account, [...recent, time.nowMs])
   }
 
-  loginAnswered(account: string, code: number): void {
-    if (LATCHING_IDS.has(code) && !this.#latched.has(account)) this.#latched.set(account, this.#parts.time.nowMs)
+  loginAnswered(line: Line, account: string, code: number): void {
+    if (!LATCHING_IDS.has(code)) return
+    const { time, fronts } = this.#parts
+    const readMs = time.nowMs + fronts[line].readDelayMs()
+    this.#latched.set(account, Math.min(readMs, this.#latched.get(account) ?? readMs))
   }
 
   latchesCleared(): void {

@@ -323,7 +323,7 @@ export class Simulation {
         this.#options.loginSent?.(which, this.time.nowMs)
         this.oracle.loginSent(which, account)
       },
-      loginAnswered: (_line, account, code) => this.oracle.loginAnswered(account, code),
+      loginAnswered: (line, account, code) => this.oracle.loginAnswered(line, account, code),
     })
   }
 }
