@@ -227,6 +227,7 @@ export class Oracle {
       return
     }
     this.counts.accepted++
+    this.#sullied.delete(contract)
     const exchange = this.#parts.market.contracts[contract]?.exchange ?? ''
     const second = Math.floor(this.#parts.time.monotonicMs() / 1_000)
     const seconds = this.#tickSeconds.get(exchange) ?? { count: 0, last: 0 }
