@@ -11,6 +11,7 @@ import { takeLock } from '#adapters/state/run-lock.ts'
 import { Failure } from '#domain/failure.ts'
 import type { Line } from '#domain/line.ts'
 import type { FailoverRecord } from '#domain/status.ts'
+import { MODES } from '../../src/apps/start-live-env/modes.ts'
 import { type FakeDaemon, healthOf, startFakeDaemon, statusOf } from '../support/fake-daemon.ts'
 import { runCommand } from '../support/run-command.ts'
 
@@ -98,20 +99,11 @@ async function expectEnd(args: readonly string[], arrange: Row[2], code: number,
 }
 
 const nothing = () => undefined
-const MODES = [
-  'start',
-  'restart',
-  'stop',
-  'status',
-  'failover',
-  'failback',
-  'drill',
-  'pause',
-  'resume',
-  'kill',
-  'audit',
-]
-const LOCKING = ['start', 'restart', 'stop', 'failover', 'failback', 'drill']
+// A rollback asks first for a start that was healthy.
+const ALL = (Object.keys(MODES) as (keyof typeof MODES)[]).filter((mode) => mode !== 'rollback')
+const LOCKING = ALL.filter((mode) => MODES[mode].locks)
+/** A mode with the words that it needs. */
+const wordsOf = (mode: string) => (['backup', 'restore', 'bundle'].includes(mode) ? [mode, 'file.zip'] : [mode])
 
 describe.concurrent('64: bad usage', () => {
   test.for<[string, string[]]>([
@@ -135,7 +127,7 @@ describe.concurrent('75: another run holds the lock', () => {
     if (attempt.kind === 'held') place.closers.push(() => attempt.lock.release())
   }
   test.for(LOCKING)('%s', async (mode) => {
-    await expectEnd([mode], hold, 75, 'locked')
+    await expectEnd(wordsOf(mode), hold, 75, 'locked')
   })
 
   test('what must work at any time does not ask for it', async () => {
@@ -145,20 +137,29 @@ describe.concurrent('75: another run holds the lock', () => {
 })
 
 describe.concurrent('78: configuration', () => {
-  test.for(MODES)('%s with a broken setting', async (mode) => {
-    await expectEnd([mode], (place) => Object.assign(place.env, { SIM_INSTRUMENTS: 'many' }), 78, 'SIM_INSTRUMENTS')
+  test.for(ALL)('%s with a broken setting', async (mode) => {
+    await expectEnd(
+      wordsOf(mode),
+      (place) => Object.assign(place.env, { SIM_INSTRUMENTS: 'many' }),
+      78,
+      'SIM_INSTRUMENTS',
+    )
   })
 
-  test.for(MODES.filter((mode) => mode !== 'status' && mode !== 'audit'))(
+  test.for(ALL.filter((mode) => MODES[mode].changes && mode !== 'bundle'))(
     '%s in a state directory that is none',
     async (mode) => {
       const spoil = (place: Place) => {
         rmSync(place.stateDir, { recursive: true })
         writeFileSync(place.stateDir, '')
       }
-      await expectEnd([mode], spoil, 78, 'state-dir-unusable')
+      await expectEnd(wordsOf(mode), spoil, 78, 'state-dir-unusable')
     },
   )
+
+  test('rollback before any start was healthy', async () => {
+    await expectEnd(['rollback', '--reason', 'a test'], nothing, 78, 'no-last-known-good')
+  })
 
   const taken = async (place: Place) => {
     const server = createServer().listen(0, '127.0.0.1')
