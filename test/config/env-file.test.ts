@@ -102,6 +102,7 @@ describe('settings written as an env file', () => {
   test.each([
     ['a line end', 'a\nb'],
     ['all three kinds of quotes', `'"\``],
+    ['two kinds of quotes and a backslash', "'`\\n"],
   ])('a text with %s is refused by name, without the text', (_, value) => {
     expect(() => envFileText({ NATS_URL: value })).toThrow(/^the value of NATS_URL cannot be written/)
   })
