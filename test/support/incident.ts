@@ -7,7 +7,7 @@ import { type SimulationEnd, type SimulationOptions, simulate } from '../simulat
 
 export interface Incident extends SimulationEnd {
   logins: { line: Line; atMs: number }[]
-  /** Feed states as consumers were told, in order. */
+  /** Feed states as consumers were told, in order, without the gap that every start begins with. */
   told: { state: FeedState; serving: Line; atMs: number; reason: FailoverReason; gapMs: number | null }[]
   /** What the supervisor logged, each with its seconds. */
   sentences: string[]
@@ -18,18 +18,24 @@ export async function liveThrough(schedule: Schedule, options: SimulationOptions
   const logins: Incident['logins'] = []
   const told: Incident['told'] = []
   const sentences: string[] = []
+  let isComingUp = true
   const end = await simulate(schedule, {
     ...options,
     log: (line) => sentences.push(line),
     loginSent: (line, atMs) => logins.push({ line, atMs: atMs - schedule.startMs }),
-    published: ({ feedState, servingLine, step: { reason, gap } }, atMs) =>
+    published: ({ feedState, servingLine, step: { reason, gap } }, atMs) => {
+      if (isComingUp && feedState === 'GAP') return
+      // The message that ends the start's gap tells its bounds.
+      const begins = isComingUp
+      isComingUp = false
       told.push({
         state: feedState,
         serving: servingLine,
         atMs: atMs - schedule.startMs,
         reason,
-        gapMs: gap === null ? null : gap.toMs - gap.fromMs,
-      }),
+        gapMs: gap === null || begins ? null : gap.toMs - gap.fromMs,
+      })
+    },
   })
   if (end.violation !== null) throw end.violation
   return { ...end, logins, told, sentences }
