@@ -2,7 +2,7 @@
 import type { SecretRef } from '#domain/secret-ref.ts'
 import type { Settings } from './schema.ts'
 
-export type SecretStoreConfig = ReturnType<typeof secretStoresOf>
+type SecretStoreConfig = ReturnType<typeof secretStoresOf>
 
 interface Anchors {
   path: (text: string) => string

@@ -191,9 +191,9 @@ describe('many writers', () => {
 
   test('in several processes keep one chain', async () => {
     const program = await bundle(new URL('../support/audit-writer.ts', import.meta.url))
-    await Promise.all([1, 2, 3].map(() => promisify(execFile)(process.execPath, [program, stateDir, '15'])))
+    await Promise.all([1, 2, 3].map(() => promisify(execFile)(process.execPath, [program, stateDir, '8'])))
     const found = await verifyAudit(stateDir)
-    expect(found).toMatchObject({ intact: true, entries: 45, faults: [] })
+    expect(found).toMatchObject({ intact: true, entries: 24, faults: [] })
     expect(new Set((await readAudit(stateDir, 100)).map(({ reason }) => reason)).size).toBe(3)
     rmSync(dirname(program), { recursive: true })
   })
@@ -202,7 +202,10 @@ describe('many writers', () => {
     const holder = { pid: 4711, command: 'audit', since: '' }
     const attempt = await takeLock(stateDir, 'audit', holder)
     try {
-      expect(await appendAudit(log(), facts())).toMatchObject({ kind: 'failed', warning: /process 4711/ })
+      expect(await appendAudit(log(), facts())).toMatchObject({
+        kind: 'failed',
+        warning: expect.stringContaining('process 4711'),
+      })
     } finally {
       if (attempt.kind === 'held') await attempt.lock.release()
     }
@@ -224,7 +227,10 @@ describe('many writers', () => {
 test('a log that cannot be written is a warning', async () => {
   // Root may write anywhere, so a file stands where the directory should be.
   writeFileSync(directory(), '')
-  expect(await appendAudit(log(), facts())).toMatchObject({ kind: 'failed', warning: /could not be written/ })
+  expect(await appendAudit(log(), facts())).toMatchObject({
+    kind: 'failed',
+    warning: expect.stringContaining('could not be written'),
+  })
 })
 
 test('an entry that is too long loses its details, not its place', async () => {

@@ -57,7 +57,7 @@ const TAIL_BYTES = 256 * 1024
 const ENTRY_BYTES_MAX = 32 * 1024
 /** For one and the same writer; a queue of them on a slow disk may take longer. */
 const LOCK_DEADLINE_MS = 2_000
-const LOCK_QUEUE_DEADLINE_MS = 10_000
+const LOCK_QUEUE_DEADLINE_MS = 30_000
 const LOCK_RETRY_MS = 10
 
 /** Never throws: what can't be kept must not stop what is being done. The entry is synced when this resolves. */
