@@ -2,8 +2,6 @@
 import type { SecretRef } from '#domain/secret-ref.ts'
 import type { Settings } from './schema.ts'
 
-type SecretStoreConfig = ReturnType<typeof secretStoresOf>
-
 interface Anchors {
   path: (text: string) => string
   secret: (ref: SecretRef) => SecretRef
